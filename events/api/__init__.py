@@ -1,0 +1,1 @@
+"""The HTTP API of events, the catalog, queues and parties."""

@@ -1,0 +1,124 @@
+"""Who publishes and who subscribes: subscribers, their API keys and their grants."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from .queues import Queue
+
+
+class Scope(models.TextChoices):
+    """What a key may do at all; grants say on which queues."""
+
+    EVENTS_CREATE = "events:create", "Publish events"
+    EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events"
+    EVENTS_DELETE = "events:delete", "Cancel events"
+    EVENTS_READ = "events:read", "Read events and the catalog"
+    OBJECTS_WRITE = "objects:write", "Report billing objects"
+    CONFIG_READ = "config:read", "Read configuration"
+    CONFIG_WRITE = "config:write", "Change configuration"
+    DELIVERIES_READ = "deliveries:read", "Read deliveries"
+    DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel and hold deliveries"
+
+
+class Subscriber(models.Model):
+    """An external system or a team; owns API keys, grants, endpoints and subscriptions."""
+
+    name = models.CharField(max_length=100, unique=True)
+    contact_email = models.EmailField(blank=True, help_text="Told about failing endpoints.")
+    notes = models.TextField(blank=True)
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An inactive subscriber's keys are refused and it is told nothing."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Questions about keys."""
+
+    def usable(self) -> "ApiKeyQuerySet":
+        """Keys that are neither revoked nor expired, of active subscribers."""
+        return self.filter(
+            Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None, subscriber__is_active=True
+        )
+
+
+class ApiKey(models.Model):
+    """A credential of the HTTP API; only its SHA-256 is stored."""
+
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100, help_text="Where it is used, e.g. billing core.")
+    prefix = models.CharField(max_length=16, unique=True, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=30, choices=Scope), help_text="What the key may do.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
+    )
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["subscriber", "name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values) & Q(scopes__len__gt=0),
+                name="api_key_scopes_known",
+                violation_error_message="Choose at least one scope.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_authenticated(self) -> bool:
+        """True: the principal of a request that carried this key."""
+        return True
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Keys hold scopes, not Django permissions."""
+        return False
+
+
+class Grant(models.Model):
+    """What a subscriber may do with the entries of one queue."""
+
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="grants")
+    queue = models.ForeignKey(Queue, models.CASCADE, related_name="grants")
+    can_create = models.BooleanField("create", default=False, help_text="Publish events into the queue.")
+    can_update = models.BooleanField(
+        "update", default=False, help_text="Amend, hold, release or reschedule what is still waiting."
+    )
+    can_delete = models.BooleanField("delete", default=False, help_text="Cancel what is still waiting.")
+    others_entries = models.BooleanField(
+        "others' entries", default=False, help_text="Also entries that another subscriber published."
+    )
+
+    class Meta:
+        ordering = ["subscriber", "queue"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "queue"], name="grant_once_per_queue"),
+            models.CheckConstraint(
+                condition=Q(can_create=True) | Q(can_update=True) | Q(can_delete=True),
+                name="grant_of_something",
+                violation_error_message="Grant at least one of create, update and delete.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        granted = [word for word in ("create", "update", "delete") if getattr(self, f"can_{word}")]
+        return f"{self.subscriber}: {', '.join(granted)} on {self.queue}"

@@ -1,0 +1,1 @@
+"""The HTTP API of endpoints, subscriptions and deliveries."""

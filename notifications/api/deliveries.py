@@ -1,0 +1,142 @@
+"""Reading deliveries, their attempts and what was sent."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import generics, serializers
+
+from events import ids
+from events.api.base import NewestFirst
+from events.api.wire import JSON
+from events.models import Scope
+from notifications.models import Attempt, Delivery, RenderedBody
+
+
+class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """The query parameters of the delivery list."""
+
+    status = django_filters.MultipleChoiceFilter(choices=Delivery.Status.choices)
+    event = django_filters.CharFilter(method="of_event", help_text="evt_…")
+    subscription = django_filters.NumberFilter("subscription_id")
+    endpoint = django_filters.NumberFilter("subscription__endpoint_id")
+    recipient = django_filters.CharFilter("recipient")
+    ordering_key = django_filters.CharFilter("event__ordering_key")
+    created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
+    created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
+
+    def of_event(self, deliveries: QuerySet[Delivery], _name: str, text: str) -> QuerySet[Delivery]:
+        """The deliveries of one event."""
+        uid = ids.parse("evt", text)
+        return deliveries.filter(event__uid=uid) if uid else deliveries.none()
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """One event on its way to one recipient of one subscription."""
+
+    id = serializers.CharField(source="public_id", help_text="dlv_…, the webhook-id.")
+    event = serializers.CharField(source="event.public_id")
+    event_type = serializers.CharField(source="event.type.code")
+    ordering_key = serializers.CharField(source="event.ordering_key")
+    subscription_name = serializers.CharField(source="subscription.name")
+
+    class Meta:
+        model = Delivery
+        fields = [
+            "id",
+            "event",
+            "event_type",
+            "ordering_key",
+            "subscription",
+            "subscription_name",
+            "recipient",
+            "status",
+            "hold_cause",
+            "sequence",
+            "due_at",
+            "attempt_count",
+            "last_error",
+            "created_at",
+            "settled_at",
+        ]
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    """One try of a delivery."""
+
+    class Meta:
+        model = Attempt
+        fields = [
+            "id",
+            "number",
+            "verdict",
+            "status_code",
+            "error_class",
+            "detail",
+            "duration_ms",
+            "address",
+            "request_headers",
+            "response_headers",
+            "response_body",
+            "is_fenced",
+            "started_at",
+        ]
+
+
+class RenderedSerializer(serializers.ModelSerializer[RenderedBody]):
+    """What is sent on every attempt, to the byte."""
+
+    class Meta:
+        model = RenderedBody
+        fields = ["body", "headers", "query"]
+
+
+class DeliveryDetailSerializer(DeliverySerializer):
+    """A delivery with its attempts, oldest first, and its rendered body (null until it is rendered)."""
+
+    attempts = serializers.SerializerMethodField()
+    rendered = serializers.SerializerMethodField()
+
+    class Meta(DeliverySerializer.Meta):
+        fields = [*DeliverySerializer.Meta.fields, "attempts", "rendered"]
+
+    @extend_schema_field(AttemptSerializer(many=True))
+    def get_attempts(self, delivery: Delivery) -> Any:
+        """Return every try of it."""
+        return AttemptSerializer(delivery.attempts.order_by("started_at", "number"), many=True).data
+
+    @extend_schema_field(RenderedSerializer(allow_null=True))
+    def get_rendered(self, delivery: Delivery) -> Any:
+        """Return what is sent, once it is rendered."""
+        rendered = RenderedBody.objects.filter(delivery=delivery).first()
+        return RenderedSerializer(rendered).data if rendered else None
+
+
+class _Deliveries(generics.GenericAPIView[Delivery]):
+    queryset = Delivery.objects.select_related("event__type", "subscription")
+    permission_model = Delivery
+    required_scopes = {"GET": Scope.DELIVERIES_READ}
+    renderer_classes = [JSON]
+
+
+class DeliveriesView(_Deliveries, generics.ListAPIView[Delivery]):
+    """Deliveries, newest first."""
+
+    serializer_class = DeliverySerializer
+    filterset_class = DeliveryFilter
+    pagination_class = NewestFirst
+
+
+class DeliveryView(_Deliveries, generics.RetrieveAPIView[Delivery]):
+    """One delivery, with its attempts and what was sent."""
+
+    serializer_class = DeliveryDetailSerializer
+
+    def get_object(self) -> Delivery:
+        """Return the delivery of the id in the path, or a 404."""
+        uid = ids.parse("dlv", self.kwargs["public_id"])
+        if uid is None:
+            raise Http404
+        return generics.get_object_or_404(self.get_queryset(), uid=uid)

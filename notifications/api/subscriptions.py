@@ -1,0 +1,139 @@
+"""Managing subscriptions, with their filters, recipients and parameters."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db import models, transaction
+from rest_framework import serializers
+
+from events.api.base import ConfigViewSet, ModelSerializer
+from events.models import EventType, Queue
+from notifications.models import Filter, Parameter, Recipient, Subscription
+
+
+class _PartSerializer(ModelSerializer):
+    def unclean(self) -> set[str]:
+        # The subscription may not be saved yet.
+        return {"subscription"}
+
+
+class FilterSerializer(_PartSerializer):
+    """A condition on the payload."""
+
+    class Meta:
+        model = Filter
+        fields = ["token", "operator", "value"]
+        validators: list[object] = []
+
+
+class RecipientSerializer(_PartSerializer):
+    """Exactly one of: a user (by name), a group (by name), an address, a token that holds one."""
+
+    user = serializers.SlugRelatedField(
+        get_user_model().USERNAME_FIELD,
+        queryset=get_user_model().objects.all(),
+        required=False,
+        allow_null=True,
+    )
+    group = serializers.SlugRelatedField(
+        "name", queryset=Group.objects.all(), required=False, allow_null=True
+    )
+
+    class Meta:
+        model = Recipient
+        fields = ["user", "group", "address", "token"]
+        validators: list[object] = []
+
+
+class ParameterSerializer(_PartSerializer):
+    """A name/value pair added to the callout."""
+
+    class Meta:
+        model = Parameter
+        fields = ["name", "source", "value", "placement"]
+        validators: list[object] = []
+
+
+class SubscriptionSerializer(ModelSerializer):
+    """A subscription; a list of parts that is given replaces the whole list."""
+
+    nested: ClassVar[frozenset[str]] = frozenset({"filters", "recipients", "parameters"})
+
+    queue = serializers.SlugRelatedField("name", queryset=Queue.objects.all())
+    event_types = serializers.SlugRelatedField(
+        "code", many=True, required=False, queryset=EventType.objects.all()
+    )
+    filters = FilterSerializer(many=True, required=False)
+    recipients = RecipientSerializer(many=True, required=False)
+    parameters = ParameterSerializer(many=True, required=False)
+
+    class Meta:
+        model = Subscription
+        fields = [
+            "id",
+            "subscriber",
+            "name",
+            "queue",
+            "event_types",
+            "on_create",
+            "on_update",
+            "on_delete",
+            "endpoint",
+            "email_template",
+            "profile",
+            "on_failure",
+            "is_active",
+            "filters",
+            "recipients",
+            "parameters",
+            "created_at",
+            "updated_at",
+        ]
+        validators: list[object] = []
+
+    def validate_parameters(self, parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A name is used once."""
+        names = [parameter["name"] for parameter in parameters]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise serializers.ValidationError(f"Give each name once; given twice: {', '.join(twice)}.")
+        return parameters
+
+    @transaction.atomic
+    def create(self, validated_data: dict[str, Any]) -> Subscription:
+        """Save the subscription and its parts, or nothing."""
+        parts = self._take_parts(validated_data)
+        subscription: Subscription = super().create(validated_data)
+        self._replace(subscription, parts)
+        return subscription
+
+    @transaction.atomic
+    def update(self, instance: Any, validated_data: dict[str, Any]) -> Subscription:
+        """Save what is given; the lists of parts that are given replace the old ones."""
+        parts = self._take_parts(validated_data)
+        subscription: Subscription = super().update(instance, validated_data)
+        self._replace(subscription, parts)
+        return subscription
+
+    def _take_parts(self, validated_data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        return {name: validated_data.pop(name) for name in self.nested if name in validated_data}
+
+    def _replace(self, subscription: Subscription, parts: dict[str, list[dict[str, Any]]]) -> None:
+        for name, rows in parts.items():
+            manager = getattr(subscription, name)
+            kind: type[models.Model] = manager.model
+            manager.all().delete()
+            for row in rows:
+                kind(subscription=subscription, **row).save()
+        # What was prefetched for reading is no longer so.
+        subscription._prefetched_objects_cache = {}  # type: ignore[attr-defined]
+
+
+class SubscriptionViewSet(ConfigViewSet):
+    """Subscriptions: which events of a queue become which notification, and for whom."""
+
+    queryset = Subscription.objects.select_related("queue").prefetch_related(
+        "event_types", "filters", "recipients__user", "recipients__group", "parameters"
+    )
+    serializer_class = SubscriptionSerializer
+    filterset_fields = ["subscriber", "name", "queue__name", "endpoint", "is_active"]

@@ -1,0 +1,132 @@
+"""Where messages go, as values: endpoints, profiles and subscriptions read once and kept for two seconds."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from smtpprofiles.models import SmtpProfile
+
+from .models import Endpoint, Parameter, Subscription
+from .retry import Schedule
+from .transports.base import Transport
+from .transports.email import EmailDestination, EmailTransport
+from .transports.webhook import WebhookDestination, WebhookTransport
+
+# A change in the admin acts within this time, in seconds; reading again each time would cost statements.
+KEPT_FOR = 2.0
+# How many mails one process hands to one profile's server at once, a channel.
+MAIL_CONNECTIONS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """How the deliveries of one endpoint or profile leave."""
+
+    transport: Transport
+    max_in_flight: int
+    timeout: float  # seconds, of a whole send
+    from_name: str = ""
+    from_address: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """What a subscription makes of an event."""
+
+    queue: str
+    skips_failures: bool
+    schedule: Schedule
+    parameters: tuple[Parameter, ...]
+    subject: str
+    text: str
+    html: str
+
+
+class Directory:
+    """The senders and notifications that one worker uses."""
+
+    def __init__(self) -> None:
+        self._senders: dict[tuple[str, int], tuple[float, object, Sender]] = {}
+        self._notifications: dict[int, tuple[float, Notification]] = {}
+
+    def sender(self, endpoint_id: int | None, profile_id: int | None) -> Sender:
+        """Return the sender of an endpoint or profile; its connections last until it is edited."""
+        key = ("endpoint", endpoint_id) if endpoint_id else ("profile", profile_id or 0)
+        known = self._senders.get(key)
+        now = time.monotonic()
+        if known and now - known[0] < KEPT_FOR:
+            return known[2]
+        destination, make = _read(endpoint_id, profile_id)
+        if known and known[1] == destination:
+            sender = known[2]
+        else:
+            if known:
+                known[2].transport.close()
+            sender = make()
+        self._senders[key] = (now, destination, sender)
+        return sender
+
+    def notifications(self, ids: Iterable[int]) -> dict[int, Notification]:
+        """Return the notifications of these subscriptions."""
+        now = time.monotonic()
+        wanted = set(ids)
+        stale = [
+            pk for pk in wanted if pk not in self._notifications or now - self._notifications[pk][0] >= KEPT_FOR
+        ]
+        if stale:
+            rows = Subscription.objects.filter(pk__in=stale).select_related("queue", "email_template")
+            for row in rows.prefetch_related("parameters"):
+                template = row.email_template
+                self._notifications[row.pk] = now, Notification(
+                    queue=row.queue.name,
+                    schedule=Schedule.of(row.retry_seconds),
+                    skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
+                    parameters=tuple(row.parameters.all()),
+                    subject=template.subject if template else "",
+                    text=template.text if template else "",
+                    html=template.html if template else "",
+                )
+        return {pk: self._notifications[pk][1] for pk in wanted}
+
+    def close(self) -> None:
+        """Close every connection."""
+        for _, _, sender in self._senders.values():
+            sender.transport.close()
+        self._senders.clear()
+
+
+def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Callable[[], Sender]]:
+    """Return the destination's values, which tell whether it changed, and how to make its sender."""
+    if endpoint_id:
+        endpoint = Endpoint.objects.get(pk=endpoint_id)
+        webhook = WebhookDestination(
+            url=endpoint.url,
+            secrets=(endpoint.secret,),
+            timeout_seconds=endpoint.timeout_seconds,
+            ca_certificate=endpoint.ca_certificate,
+        )
+        return (webhook, endpoint.max_in_flight), lambda: Sender(
+            transport=WebhookTransport(webhook),
+            max_in_flight=endpoint.max_in_flight,
+            timeout=webhook.timeout_seconds,
+        )
+    profile = SmtpProfile.objects.get(pk=profile_id)
+    mail = EmailDestination(
+        host=profile.host,
+        port=profile.port,
+        security=profile.security,
+        username=profile.username,
+        password=profile.password,
+        from_address=profile.from_address,
+        timeout_seconds=profile.timeout_seconds,
+        ca_certificate=profile.ca_certificate,
+    )
+    return (mail, profile.from_name, profile.reply_to), lambda: Sender(
+        transport=EmailTransport(mail),
+        max_in_flight=MAIL_CONNECTIONS,
+        timeout=mail.timeout_seconds,
+        from_name=profile.from_name,
+        from_address=profile.from_address,
+        reply_to=profile.reply_to,
+    )

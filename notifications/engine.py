@@ -1,0 +1,118 @@
+"""The loop of one worker: fan out, take, send, settle, until its budget ends.
+
+The loop's thread does all the SQL and all the rendering; the sending threads do none. See
+docs/engine.md for the properties this keeps.
+"""
+
+import os
+import socket
+import time
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+
+from events.ids import uuid7
+
+from .agenda import read_agenda
+from .fan_out import fan_out
+from .holdings import FLUSH_AFTER, Holdings
+from .runners import Registration
+from .waiting import Waiter
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0  # seconds between looks into the inbox while busy, should an announcement be lost
+LONGEST_WAIT = 5.0  # seconds between looks while idle
+PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is over
+
+
+class Engine:
+    """One worker, with its own threads and connections."""
+
+    def __init__(self, *, budget: float | None = None, until_idle: bool = False) -> None:
+        """`budget` in seconds, None to run until stopped; `until_idle` ends it once nothing is due."""
+        self._budget = budget
+        self._until_idle = until_idle
+        self._waiter = Waiter()
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid7().hex[-8:]}"
+        self._holdings = Holdings(owner, on_report=self._waiter.report)
+        self._stopping = False
+        self._announced = True
+        self._looked = 0.0
+
+    def stop(self) -> None:
+        """Ask the loop to end; sends under way finish and are settled. Safe in a signal handler."""
+        self._stopping = True
+        self._waiter.report()
+
+    def run(self) -> int:
+        """Work until the budget or the work ends; return how many tries were settled."""
+        ends = time.monotonic() + self._budget if self._budget is not None else float("inf")
+        try:
+            with Registration() as registration:
+                while not self._stopping and time.monotonic() < ends:
+                    try:
+                        self._waiter.listen()
+                        if registration.beat(now=self._waiter.heard_stop):
+                            break
+                        pause = self._step()
+                    except (OperationalError, InterfaceError) as error:
+                        pause = self._reconnect(error)
+                    if pause is None:
+                        continue
+                    if self._until_idle and pause > 0 and not self._holdings.leases:
+                        break
+                    self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
+                self._finish()
+        finally:
+            self._holdings.close()
+            self._waiter.close()
+        return self._holdings.settled
+
+    def _step(self) -> float | None:
+        """Do what can be done now; return how long to wait, or None to go on at once."""
+        holdings = self._holdings
+        if self._announced or time.monotonic() - self._looked > LOOK_EVERY:
+            self._announced = False
+            self._looked = time.monotonic()
+            if read_agenda().has_events:
+                fan_out()
+            holdings.look_again()
+        holdings.collect()
+        holdings.flush()
+        taken = holdings.take()
+        holdings.release()
+        if taken:
+            return None
+        if holdings.leases:
+            return FLUSH_AFTER
+        next_in = read_agenda().next_in
+        if next_in <= 0:
+            self._announced = True
+            return None
+        return min(next_in, LONGEST_WAIT)
+
+    def _finish(self) -> None:
+        """Let the sends under way end, settle them, and give everything back."""
+        holdings = self._holdings
+        holdings.stop()
+        gives_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                holdings.collect()
+                holdings.flush(now=True)
+                if not holdings.is_sending:
+                    holdings.release(everything=True)
+                    return
+                self._waiter.wait(FLUSH_AFTER)
+            except (OperationalError, InterfaceError) as error:
+                if time.monotonic() > gives_up:
+                    raise
+                time.sleep(self._reconnect(error))
+
+    def _reconnect(self, error: Exception) -> float:
+        """Drop a connection that failed; what was not settled is settled again on the next one."""
+        log.warning("database connection lost", error=str(error).strip())
+        connection.close()
+        self._announced = True
+        return 0.5

@@ -1,0 +1,161 @@
+"""The sequencer: committed events become deliveries, with gap-free numbers per lane.
+
+One at a time, under an advisory lock that is a statement of its own, so that the next statement
+sees everything committed before the lock was won. The inbox is read by id and never with SKIP
+LOCKED: what committed before B was published comes before B in every lane. No rendering and no
+network in here.
+"""
+
+import json
+import traceback
+from collections import defaultdict
+from dataclasses import dataclass
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from events.models import QuarantinedEvent, Route
+
+from . import deliveries, plans
+from .match import Fact, Plan, recipients, wants
+
+log = structlog.get_logger(__name__)
+
+LOCK = 0x62656C6C77657468  # "bellweth", the one advisory lock of the sequencer
+BATCH = 1000
+
+
+def fan_out(*, limit: int = BATCH) -> int:
+    """Fan out up to `limit` committed events; return how many left the inbox.
+
+    An event that makes fan-out raise is quarantined, alone; the others go on.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("UPDATE events_inboxentry SET due_at = NULL WHERE due_at <= clock_timestamp()")
+        cursor.execute(
+            """SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id, e.data
+               FROM events_inboxentry i
+               JOIN events_event e ON e.id = i.event_id
+               JOIN events_eventtype t ON t.id = e.type_id
+               WHERE i.due_at IS NULL ORDER BY i.event_id LIMIT %s""",
+            [limit],
+        )
+        rows = cursor.fetchall()
+        if not rows:
+            return 0
+        batch = _Batch.read(rows)
+        _write(batch, batch.facts)
+        cursor.execute(
+            "DELETE FROM events_inboxentry WHERE event_id = ANY(%s)", [[row[0] for row in rows]]
+        )
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The events of one pass with what was read once for all of them."""
+
+    facts: list[Fact]
+    plans: dict[int, list[Plan]]  # by queue
+    rules: dict[int, int]
+    default_profile: int | None
+
+    @classmethod
+    def read(cls, rows: list[tuple[int, int, str, str, int | None, str]]) -> "_Batch":
+        routed: dict[int, set[int]] = defaultdict(set)
+        routes = Route.objects.filter(event_type_id__in={row[1] for row in rows})
+        for type_id, queue_id in routes.values_list("event_type_id", "queue_id"):
+            routed[type_id].add(queue_id)
+        by_queue: dict[int, list[Plan]] = defaultdict(list)
+        for plan in plans.load(set().union(*routed.values())):
+            by_queue[plan.queue_id].append(plan)
+        facts = [
+            Fact(
+                id=event_id,
+                type_id=type_id,
+                operation=operation,
+                ordering_key=key,
+                queue_ids=frozenset(routed[type_id] & {queue_id} if queue_id else routed[type_id]),
+                data=_LazyData(data),
+            )
+            for event_id, type_id, operation, key, queue_id, data in rows
+        ]
+        rules, default = (
+            plans.profiles_by_type()
+            if any(plan.is_email for queue in by_queue.values() for plan in queue)
+            else ({}, None)
+        )
+        return cls(facts, by_queue, rules, default)
+
+    def drafts(self, fact: Fact) -> list[deliveries.Draft]:
+        """Return the deliveries that one event becomes."""
+        found = []
+        for queue_id in sorted(fact.queue_ids):
+            for plan in self.plans.get(queue_id, []):
+                if not wants(plan, fact):
+                    continue
+                profile_id = plan.profile_id or self.rules.get(fact.type_id) or self.default_profile
+                for address in recipients(plan, fact) or [None]:
+                    found.append(
+                        deliveries.Draft(
+                            event_id=fact.id,
+                            subscription_id=plan.subscription_id,
+                            recipient=address or "",
+                            endpoint_id=plan.endpoint_id,
+                            profile_id=profile_id if plan.is_email else None,
+                            lane_key=fact.ordering_key if plan.is_ordered else None,
+                            undeliverable=_undeliverable(plan, address, profile_id),
+                        )
+                    )
+        return found
+
+
+class _LazyData(dict[str, object]):
+    """The payload, parsed when a filter or an address token first asks for a value."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text: str | None = text
+
+    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+        if self._text is not None:
+            self.update(json.loads(self._text, parse_float=str))
+            self._text = None
+        return super().get(key, default)
+
+
+def _undeliverable(plan: Plan, address: str | None, profile_id: int | None) -> str:
+    if not plan.is_email:
+        return ""
+    if address is None:
+        wanted = ", ".join(plan.address_tokens)
+        return (
+            f"No recipient: {wanted} has no value in this event."
+            if wanted
+            else "No recipient: nobody whom the subscription names is active and has an address."
+        )
+    return "" if profile_id else "No SMTP profile: make one the default, or name one in the subscription."
+
+
+def _write(batch: _Batch, facts: list[Fact]) -> None:
+    """Write the deliveries of these events; on a fault, halve until the guilty event stands alone."""
+    try:
+        with transaction.atomic():
+            deliveries.write([draft for fact in facts for draft in batch.drafts(fact)])
+    except (OperationalError, InterfaceError):
+        raise  # the database's trouble, not an event's: everything stays in the inbox
+    except Exception as error:
+        if len(facts) == 1:
+            _quarantine(facts[0], error)
+            return
+        middle = len(facts) // 2
+        _write(batch, facts[:middle])
+        _write(batch, facts[middle:])
+
+
+def _quarantine(fact: Fact, error: Exception) -> None:
+    log.error("event quarantined", event_id=fact.id, error=repr(error))
+    QuarantinedEvent.objects.create(
+        event_id=fact.id, error="".join(traceback.format_exception(error)).replace("\0", "�")
+    )

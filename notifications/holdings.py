@@ -1,0 +1,253 @@
+"""What one worker holds: its leases, the runs under way on them, and the results not yet settled."""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from events.ids import uuid7
+
+from . import claim, judge, lanes, rendering
+from .channels import SHARDS
+from .claim import Claimed, Lease
+from .destinations import Directory
+from .pause import pause
+from .sending import Ended, Item, Run, Sent, Threads
+from .settle import Result, settle
+from .transports.base import Verdict
+
+CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
+FLUSH_SIZE = 64  # results
+FLUSH_AFTER = 0.05  # seconds
+RENEW_EVERY = 5.0  # seconds
+
+Destination = tuple[int | None, int | None]
+
+
+class Holdings:
+    """Takes work, hands it to the threads, and settles what they report. One thread uses it."""
+
+    def __init__(self, owner: str, *, on_report: Callable[[], None]) -> None:
+        self.owner = owner
+        self.leases: dict[int, Lease] = {}
+        self.settled = 0
+        self._threads = Threads(settings.DELIVERY_THREADS, on_report=on_report)
+        self._directory = Directory()
+        self._results: list[Result] = []
+        self._untried: list[Claimed] = []
+        self._ended: list[Run] = []
+        self._under_way = 0  # runs handed to the threads
+        self._waiting_since = 0.0
+        self._renewed = time.monotonic()
+        # Destinations whose last answer was good; the others get one request at a time.
+        self._proven: set[Destination] = set()
+
+    def look_again(self) -> None:
+        """New work may have come for any of the leased channels."""
+        for lease in self.leases.values():
+            lease.may_have_work = True
+
+    def take(self) -> int:
+        """Lease and fetch what there is room for, and hand it out; return how much was found."""
+        room = 2 * self._threads.size - self._under_way
+        if room < self._threads.size:
+            return 0  # enough is waiting for a thread: a later look finds more at once
+        if not any(lease.may_have_work for lease in self.leases.values()):
+            for lease in claim.lease(self.owner, limit=CHANNELS_AT_ONCE):
+                if replaced := self.leases.get(lease.channel_id):
+                    replaced.is_lost = True
+                self.leases[lease.channel_id] = lease
+        hungry = self._hungry(room)
+        if not hungry:
+            return 0
+        work = claim.fetch(hungry)
+        found = {claimed.channel_id for claimed in work.claimed}
+        for lease in hungry:
+            lease.may_have_work = lease.channel_id in found
+            lease.served_at = time.monotonic()
+        if work.empty_lanes:
+            lanes.clear(work.empty_lanes)
+        self._dispatch(work.claimed)
+        return len(work.claimed) + len(work.empty_lanes)
+
+    def _hungry(self, room: int) -> list[Lease]:
+        """Return the leases to fetch for, longest unserved first, with the room each may fill."""
+        hungry = []
+        for lease in sorted(self.leases.values(), key=lambda lease: lease.served_at):
+            if not lease.may_have_work or lease.is_over or room <= 0:
+                continue
+            destination = (lease.endpoint_id, lease.profile_id)
+            limit = -(-self._directory.sender(*destination).max_in_flight // SHARDS)
+            lease.room = min(room, (limit if destination in self._proven else 1) - lease.runs)
+            if lease.room > 0:
+                room -= lease.room
+                hungry.append(lease)
+        return hungry
+
+    def _dispatch(self, claimed: list[Claimed]) -> None:
+        """Render what is new, keep it, and hand out the runs."""
+        notifications = self._directory.notifications({one.subscription_id for one in claimed})
+        now = datetime.now(UTC)
+        queues: dict[tuple[int, int | None], list[Item]] = defaultdict(list)
+        fresh, blocked = [], {}
+        stopped: set[int] = set()  # lanes that may go no further
+        for one in claimed:
+            lease = self.leases[one.channel_id]
+            if one.status == "held":
+                if one.lane_id and one.lane_id not in stopped and not queues[one.channel_id, one.lane_id]:
+                    blocked[one.lane_id] = one.id
+                stopped.add(one.lane_id or 0)
+                continue
+            lease.busy.add(one.id)
+            if one.lane_id in stopped:
+                self._untried.append(one)
+                continue
+            sender = self._directory.sender(lease.endpoint_id, lease.profile_id)
+            try:
+                message = rendering.message(one, notifications[one.subscription_id], sender, now=now)
+            except rendering.Unrenderable as error:
+                stopped.add(one.lane_id or 0)
+                self._results.append(_unrenderable(one, lease, str(error), now))
+                continue
+            if one.body is None:
+                fresh.append((one, message))
+            queues[one.channel_id, one.lane_id].append(Item(claimed=one, message=message))
+        if fresh:
+            rendering.store(fresh)
+        if blocked:
+            lanes.block(blocked)
+        for (channel_id, lane_id), items in queues.items():
+            self._submit(self.leases[channel_id], lane_id, items)
+
+    def _submit(self, lease: Lease, lane_id: int | None, items: list[Item]) -> None:
+        """Hand a lane's items to one thread, others to as many threads as the channel has room for."""
+        if lane_id is not None:
+            lease.busy_lanes.add(lane_id)
+            shares = [items] if items else []
+        else:
+            shares = [items[start :: lease.room] for start in range(min(lease.room, len(items)))]
+        sender = self._directory.sender(lease.endpoint_id, lease.profile_id)
+        for share in shares:
+            lease.runs += 1
+            self._under_way += 1
+            self._threads.submit(Run(lease=lease, sender=sender, items=tuple(share)))
+
+    def collect(self) -> None:
+        """Take in what the threads have reported, and decide what follows from it."""
+        for report in self._threads.reports():
+            if not self._waiting_since:
+                self._waiting_since = time.monotonic()
+            if isinstance(report, Ended):
+                self._under_way -= 1
+                report.run.lease.runs -= 1
+                self._ended.append(report.run)
+                self._untried += [item.claimed for item in report.untried]
+            else:
+                self._results.append(self._judge(report))
+
+    def _judge(self, sent: Sent) -> Result:
+        claimed, lease, outcome = sent.item.claimed, sent.run.lease, sent.outcome
+        notification = self._directory.notifications([claimed.subscription_id])[claimed.subscription_id]
+        decision = judge.decide(
+            outcome,
+            attempts=claimed.attempt_count + 1,
+            in_lane=claimed.lane_id is not None,
+            skips_failures=notification.skips_failures,
+            schedule=notification.schedule,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+        delivered = outcome.verdict is Verdict.DELIVERED
+        (self._proven.add if delivered else self._proven.discard)((lease.endpoint_id, lease.profile_id))
+        if decision.pause_reason or decision.channel_wait:
+            lease.is_paused = True
+        return Result(
+            attempt_id=uuid7(),
+            claimed=claimed,
+            epoch=lease.epoch,
+            decision=decision,
+            outcome=outcome,
+            error="" if delivered else outcome.detail,
+            settled_at=outcome.started_at,
+        )
+
+    def flush(self, *, now: bool = False) -> None:
+        """Settle, when enough has come together or waited long enough, or `now`; renew leases in time."""
+        clock = time.monotonic()
+        renewing = bool(self.leases) and clock - self._renewed > RENEW_EVERY
+        anything = self._results or self._untried or self._ended
+        ripe = anything and (
+            now
+            or not self._under_way
+            or len(self._results) >= FLUSH_SIZE
+            or clock - self._waiting_since > FLUSH_AFTER
+        )
+        if not (ripe or renewing):
+            return
+        results, untried, ended = self._results, self._untried, self._ended
+        touched = {result.claimed.channel_id for result in results} | {one.channel_id for one in untried}
+        leases = [
+            lease for lease in self.leases.values() if renewing or lease.channel_id in touched and not lease.is_lost
+        ]
+        if leases or results:
+            settle(results, leases=leases, freed=untried, worker=self.owner)
+        # Only now: had the statement failed, it would be repeated with the same attempts.
+        self._results, self._untried, self._ended = [], [], []
+        self._waiting_since = 0.0
+        if renewing:
+            self._renewed = clock
+        self._tidy(results, untried, ended)
+
+    def _tidy(self, results: list[Result], untried: list[Claimed], ended: list[Run]) -> None:
+        self.settled += sum(1 for result in results if result.outcome)
+        for run in ended:
+            run.lease.may_have_work = True
+            if lane_id := run.items[0].claimed.lane_id:
+                run.lease.busy_lanes.discard(lane_id)
+        for one in [result.claimed for result in results] + untried:
+            if lease := self.leases.get(one.channel_id):
+                lease.busy.discard(one.id)
+                lease.may_have_work = True
+        for result in results:
+            if result.decision.pause_reason and (lease := self.leases.get(result.claimed.channel_id)):
+                pause(
+                    endpoint_id=lease.endpoint_id,
+                    profile_id=lease.profile_id,
+                    reason=result.decision.pause_reason,
+                )
+
+    def release(self, *, everything: bool = False) -> None:
+        """Give back the channels that have nothing for us now."""
+        done = [lease for lease in self.leases.values() if everything or lease.is_done]
+        if done:
+            claim.release(done)
+        for lease in done:
+            del self.leases[lease.channel_id]
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether runs are under way."""
+        return self._under_way > 0
+
+    def stop(self) -> None:
+        """Start no more sends."""
+        self._threads.stop()
+
+    def close(self) -> None:
+        """End the threads and close the connections to the other side."""
+        self._threads.close()
+        self._directory.close()
+
+
+def _unrenderable(claimed: Claimed, lease: Lease, error: str, now: datetime) -> Result:
+    return Result(
+        attempt_id=uuid7(),
+        claimed=claimed,
+        epoch=lease.epoch,
+        decision=judge.unrenderable(),
+        outcome=None,
+        error=error,
+        settled_at=now,
+    )

@@ -1,0 +1,209 @@
+"""Administrators' templates, in Liquid, behind bounds that hold whatever they contain.
+
+They see plain values only. Source, loops, texts, lists, numbers and output are limited, and each render by
+a wall clock that every node reads, so that it works in any thread.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, NoReturn
+
+from django.core.exceptions import ValidationError
+from liquid import BoundTemplate, Environment, RenderContext
+from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.utils import ReadOnlyChainMap
+
+from . import liquid_filters, liquid_library
+
+Kind = Literal["text", "html"]
+
+MAX_SOURCE = 100_000  # characters
+MAX_MARKUP = 2_000  # characters of one {{ … }} or {% … %}
+MAX_DEPTH = 32  # of values inside values
+SECONDS = 1.0  # for one render
+
+_TEXT = ("content", "output", "illegal", "comment", "#")
+_CONTROL = ("if", "unless", "case", "for", "break", "continue", "assign", "capture", "cycle")
+TAGS = frozenset((*_TEXT, *_CONTROL))
+_OPENING = re.compile(r"\{\{|\{%-?\s*(\w*)")
+_BLANK_RUN = re.compile(r"\s{100}")
+
+
+class TemplateFault(Exception):  # noqa: N818 - named for the fact
+    """A template that cannot be compiled or rendered: says what is wrong, and in which line if known."""
+
+    def __init__(self, detail: str, *, line: int | None = None) -> None:
+        super().__init__(f"Line {line}: {detail}" if line else detail)
+        self.detail = detail
+        self.line = line
+
+
+@dataclass(slots=True)
+class _Clock:
+    """When a render must be done."""
+
+    ends: float = field(default_factory=lambda: time.monotonic() + SECONDS)
+
+    def check(self) -> None:
+        if time.monotonic() > self.ends:
+            raise ResourceLimitError(f"rendering took longer than {SECONDS:g} s", token=None)
+
+
+class _Context(RenderContext):
+    """A context without the library's own `now` and `today`, whose every node looks at the clock."""
+
+    __slots__ = ("_clock", "_disabled")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._clock = _Clock()
+        super().__init__(*args, **kwargs)
+        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
+
+    # Node.render asks for this before each node: the one hook that no template can avoid.
+    @property
+    def disabled_tags(self) -> list[str]:
+        self._clock.check()
+        return self._disabled
+
+    @disabled_tags.setter
+    def disabled_tags(self, names: list[str]) -> None:
+        self._disabled = names
+
+    def filter(self, name: str, token: Any) -> Any:
+        self._clock.check()
+        return super().filter(name, token)
+
+
+class _Template(BoundTemplate):
+    context_class = _Context
+
+
+class _Environment(Environment):
+    template_class = _Template
+    loop_iteration_limit: ClassVar[int | None] = 10_000
+    output_stream_limit: ClassVar[int | None] = 256 * 1024
+    local_namespace_limit: ClassVar[int | None] = 1024 * 1024
+    context_depth_limit: ClassVar[int] = 30
+    block_nesting_limit: ClassVar[int] = 30
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        self.tags = {name: tag for name, tag in self.tags.items() if name in TAGS}
+        liquid_filters.install(self)
+
+
+liquid_library.adjust()
+_ENVIRONMENTS: dict[Kind, Environment] = {"text": _Environment(), "html": _Environment(autoescape=True)}
+
+
+def render(source: str, context: Mapping[str, Any], *, kind: Kind) -> str:
+    """Return the text of a template; HTML has every value escaped. A missing value is empty.
+
+    `context` holds JSON-like values: mappings, lists, texts, numbers, dates. Raises TemplateFault.
+    """
+    if "{" not in source:
+        return source
+    try:
+        return _compiled(source, kind).render(_plain(context))
+    except TemplateFault:
+        raise
+    except Exception as error:
+        _fail(error)
+
+
+def names(source: str) -> set[str]:
+    """Return the tokens that a template uses, dotted, without its own variables. Raises TemplateFault.
+
+    A path that is worked out at run time (`invoice[account.name]`) counts as its fixed part: `invoice`.
+    """
+    if "{" not in source:
+        return set()
+    try:
+        used = _compiled(source, "text").analyze(include_partials=False).globals
+    except LiquidError as error:
+        _fail(error)
+    found = set()
+    for variables in used.values():
+        for variable in variables:
+            fixed = []
+            for segment in variable.segments:
+                if not isinstance(segment, str):
+                    break
+                fixed.append(segment)
+            found.add(".".join(fixed))
+    return found
+
+
+def check(source: str) -> None:
+    """Compile a template. Raises ValidationError with the fault and its line."""
+    try:
+        _compiled(source, "text")
+    except TemplateFault as fault:
+        raise ValidationError(str(fault), code="liquid") from fault
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: str, kind: Kind) -> BoundTemplate:
+    _refuse_markup(source)
+    try:
+        return _ENVIRONMENTS[kind].from_string(source)
+    except Exception as error:
+        _fail(error)
+
+
+def _refuse_markup(source: str) -> None:
+    """Refuse what the library's lexer needs minutes for: markup that is long, blank or never closed."""
+    if len(source) > MAX_SOURCE:
+        raise TemplateFault(
+            f"a template has at most {MAX_SOURCE:,} characters; this one has {len(source):,}."
+        )
+    position = 0
+    while opening := _OPENING.search(source, position):
+        line = source.count("\n", 0, opening.start()) + 1
+        start, closing = opening.start(), "}}" if opening.group() == "{{" else "%}"
+        end = source.find(closing, start + 2)
+        if end < 0:
+            opened = source[start : start + 20].strip()
+            raise TemplateFault(f"{opened} is never closed by {closing}.", line=line)
+        if end - start > MAX_MARKUP or _BLANK_RUN.search(source, start, end):
+            raise TemplateFault(f"a tag has at most {MAX_MARKUP:,} characters and no long blanks.", line=line)
+        if opening.group(1) in {"raw", "doc"}:
+            raise TemplateFault(f"the tag “{opening.group(1)}” is not available.", line=line)
+        position = end + 2
+
+
+def _fail(error: Exception) -> NoReturn:
+    """Raise the TemplateFault that tells an administrator what an error means."""
+    line = None
+    detail = str(error)
+    if isinstance(error, LiquidError):
+        cause = error.__cause__
+        detail = str(error.message or cause or type(error).__name__)
+        position = error.context() if error.token and error.token.source else None
+        line = position[0] if position else None
+    elif isinstance(error, RecursionError):
+        detail = "too many levels inside one another"
+    raise TemplateFault(detail, line=line) from error
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a copy made of plain values only, so that no template reaches into an object."""
+    if value is None or type(value) in _PLAIN:
+        return value
+    if depth > MAX_DEPTH:
+        raise TemplateFault("the values are nested too deeply.")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, str):  # a subclass may claim to be safe HTML
+        return str.__str__(value) if type(value).__str__ is str.__str__ else "".join(value)
+    raise TemplateFault(f"a {type(value).__name__} cannot be shown in a template.")
+
+
+_PLAIN = frozenset([str, int, float, bool, Decimal, datetime, date])

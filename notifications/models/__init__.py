@@ -1,0 +1,25 @@
+"""Who is told, and how it went."""
+
+from .audit import AuditEntry
+from .delivery import Channel, Delivery, Lane, Runner
+from .endpoint import Endpoint
+from .mail import EmailTemplate, ProfileRule
+from .records import Attempt, RenderedBody
+from .subscription import Filter, Parameter, Recipient, Subscription
+
+__all__ = [
+    "Attempt",
+    "AuditEntry",
+    "Channel",
+    "Delivery",
+    "EmailTemplate",
+    "Endpoint",
+    "Filter",
+    "Lane",
+    "Parameter",
+    "ProfileRule",
+    "Recipient",
+    "RenderedBody",
+    "Runner",
+    "Subscription",
+]

@@ -1,0 +1,221 @@
+"""The engine's own rows: channels, lanes, deliveries and the processes that run them.
+
+The mutable state of a send is on its channel (lease, ids in flight) and its lane (head), so that a
+delivery is written twice in its life: when it is made, and when it is settled.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from events import ids
+from events.models import Event
+from smtpprofiles.models import SmtpProfile
+
+from .endpoint import Endpoint
+from .subscription import Subscription
+
+
+class Channel(models.Model):
+    """One shard of an endpoint or SMTP profile: what a worker leases."""
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, null=True, related_name="channels")
+    profile = models.ForeignKey(SmtpProfile, models.CASCADE, null=True, related_name="channels")
+    shard = models.PositiveSmallIntegerField(default=0)
+    is_paused = models.BooleanField(default=False)
+    due_at = models.DateTimeField(null=True, help_text="When it has work; empty: none is known.")
+    not_before = models.DateTimeField(null=True, help_text="The receiver asked to wait (Retry-After).")
+    leased_until = models.DateTimeField(null=True)
+    owner = models.CharField(max_length=100, blank=True)
+    # Grows with every lease and never goes back: a settle with an older one is fenced.
+    epoch = models.BigIntegerField(default=0)
+    # Grows with every new piece of work: a worker may call the channel idle only if it stood still.
+    wake = models.BigIntegerField(default=0)
+    # Deliveries that may have been sent: known, should their worker die.
+    in_flight = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(endpoint__isnull=False, profile=None) | Q(endpoint=None, profile__isnull=False),
+                name="channel_one_destination",
+            ),
+            models.UniqueConstraint(
+                fields=["endpoint", "shard"], name="channel_once_per_endpoint", condition=Q(profile=None)
+            ),
+            models.UniqueConstraint(
+                fields=["profile", "shard"], name="channel_once_per_profile", condition=Q(endpoint=None)
+            ),
+            models.CheckConstraint(
+                condition=Q(leased_until=None, owner="") | (Q(leased_until__isnull=False) & ~Q(owner="")),
+                name="channel_owned_while_leased",
+            ),
+        ]
+        indexes = [
+            # The claim reads this index, and nothing else does.
+            models.Index(fields=["due_at"], name="channel_due", condition=Q(due_at__isnull=False, is_paused=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint or self.profile} #{self.shard}"
+
+
+class Lane(models.Model):
+    """The in-order sequence of one subscription, ordering key and (for mail) recipient."""
+
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="lanes")
+    key = models.CharField(max_length=200)
+    recipient = models.CharField(max_length=320, blank=True)
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="lanes")
+    tail = models.BigIntegerField(default=0, help_text="The last number given out.")
+    next_sequence = models.BigIntegerField(default=1, help_text="The number of its head.")
+    due_at = models.DateTimeField(null=True, help_text="When its head may be sent; empty: idle or blocked.")
+    blocked_by = models.ForeignKey(
+        "Delivery", models.SET_NULL, null=True, related_name="+", help_text="The head a person must decide on."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "key", "recipient"], name="lane_once"),
+            models.CheckConstraint(
+                condition=Q(next_sequence__lte=models.F("tail") + 1), name="lane_head_within_tail"
+            ),
+            models.CheckConstraint(condition=Q(blocked_by=None) | Q(due_at=None), name="lane_blocked_not_due"),
+        ]
+        indexes = [
+            # The claim reads a channel's due lanes from this index.
+            models.Index(fields=["channel", "due_at"], name="lane_due", condition=Q(due_at__isnull=False)),
+            # The list of blocked lanes.
+            models.Index(fields=["blocked_by"], name="lane_blocked", condition=Q(blocked_by__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} → {self.recipient or self.subscription}"
+
+
+class Delivery(models.Model):
+    """One event on its way to one recipient of one subscription.
+
+    "In flight" is not a status of the row: a delivery is in flight while its channel, under a
+    running lease, lists its id.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Pending"  # not tried yet
+        RETRYING = "retrying", "Retrying"  # tried, due again at due_at
+        HELD = "held", "Held"  # waits for the named cause
+        DELIVERED = "delivered", "Delivered"
+        DEAD = "dead", "Dead"  # every try of the schedule is spent, or the other side refused for good
+        CANCELLED = "cancelled", "Cancelled"
+        SKIPPED = "skipped", "Skipped"  # a person or the policy let its lane go on without it
+        DIGESTED = "digested", "Digested"
+        SUPPRESSED = "suppressed", "Suppressed"
+
+    WAITING = (Status.PENDING, Status.RETRYING)
+    UNFINISHED = (Status.PENDING, Status.RETRYING, Status.HELD)
+
+    class HoldCause(models.TextChoices):
+        NONE = "", "—"
+        EXHAUSTED = "exhausted", "All retries are spent; its lane waits for a person"
+        REFUSED = "refused", "The other side refused it for good; its lane waits for a person"
+        CRASHED = "crashed", "Its worker died three times while sending it"
+        RENDERING = "rendering", "Its template or parameters could not be rendered"
+        OPERATOR = "operator", "Held by a person"
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)
+    event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="deliveries")
+    recipient = models.CharField(max_length=320, blank=True)
+    channel = models.ForeignKey(
+        Channel, models.PROTECT, null=True, related_name="deliveries", help_text="Empty: it could go nowhere."
+    )
+    lane = models.ForeignKey(Lane, models.PROTECT, null=True, related_name="deliveries")
+    sequence = models.BigIntegerField(null=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    hold_cause = models.CharField(max_length=10, choices=HoldCause, blank=True, default=HoldCause.NONE)
+    due_at = models.DateTimeField(null=True)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    crash_count = models.PositiveSmallIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering = ["-id"]
+        constraints = [
+            # Fanning out the same event twice changes nothing.
+            models.UniqueConstraint(fields=["event", "subscription", "recipient"], name="delivery_once"),
+            # Gap-free numbers, each once; the order headers read n-1 through it.
+            models.UniqueConstraint(fields=["lane", "sequence"], name="delivery_number_once_per_lane"),
+            models.CheckConstraint(
+                condition=Q(channel__isnull=False) | Q(status="suppressed"), name="delivery_goes_somewhere"
+            ),
+            models.CheckConstraint(
+                condition=Q(lane=None, sequence=None) | Q(lane__isnull=False, sequence__isnull=False),
+                name="delivery_number_in_lane",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "retrying"], due_at__isnull=False)
+                | (~Q(status__in=["pending", "retrying"]) & Q(due_at=None)),
+                name="delivery_due_while_waiting",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="held") & ~Q(hold_cause="")) | (~Q(status="held") & Q(hold_cause="")),
+                name="delivery_hold_has_cause",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "retrying", "held"], settled_at=None)
+                | (~Q(status__in=["pending", "retrying", "held"]) & Q(settled_at__isnull=False)),
+                name="delivery_settled_when_final",
+            ),
+        ]
+        indexes = [
+            # The claim reads a channel's parallel deliveries from this index.
+            models.Index(
+                fields=["channel", "due_at", "id"],
+                name="delivery_due",
+                condition=Q(status__in=["pending", "retrying"], lane=None),
+            ),
+            # The claim reads a lane's next deliveries from this index; a held one stops it there.
+            models.Index(
+                fields=["lane", "sequence"],
+                name="delivery_waiting_in_lane",
+                condition=Q(status__in=["pending", "retrying", "held"], lane__isnull=False),
+            ),
+            # The delivery log: newest of a status, of a subscription, to an address.
+            models.Index(fields=["status", "-id"], name="delivery_by_status"),
+            models.Index(fields=["subscription", "-id"], name="delivery_by_subscription"),
+            models.Index(fields=["recipient", "-id"], name="delivery_by_recipient", condition=~Q(recipient="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """The id that the outside sees, `dlv_…`: the webhook-id, and part of the Message-ID."""
+        return ids.public("dlv", self.uid)
+
+
+class Runner(models.Model):
+    """A process that is draining the channels now."""
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7)
+    host = models.CharField(max_length=100)
+    pid = models.IntegerField()
+    cluster = models.CharField(max_length=100, blank=True, help_text="Which installation's `up` started it.")
+    is_stopping = models.BooleanField(default=False, help_text="Asked to end early.")
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    ends_at = models.DateTimeField(null=True, help_text="When its budget ends; empty: it runs until stopped.")
+
+    class Meta:
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"

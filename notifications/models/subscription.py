@@ -1,0 +1,189 @@
+"""Subscriptions: which events of a queue become which notification, and for whom."""
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from events.models import EventType, Operation, Queue, Subscriber
+from smtpprofiles.models import SmtpProfile
+
+from .endpoint import Endpoint
+from .mail import EmailTemplate
+
+PARAMETER_NAME = RegexValidator(
+    r"^[A-Za-z][A-Za-z0-9_-]*$", "Start with a letter; use letters, digits, - and _ only."
+)
+
+
+class Subscription(models.Model):
+    """Subscriber x queue x event types x operations x filter → one notification: a webhook or an email."""
+
+    class OnFailure(models.TextChoices):
+        HOLD = "hold", "Hold the lane until a person decides"
+        SKIP = "skip", "Skip it and go on"
+
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="subscriptions")
+    name = models.CharField(max_length=100)
+    queue = models.ForeignKey(Queue, models.PROTECT, related_name="subscriptions")
+    event_types = models.ManyToManyField(
+        EventType,
+        blank=True,
+        related_name="subscriptions",
+        help_text="Which events of the queue. None chosen: all of them.",
+    )
+    on_create = models.BooleanField("create", default=True, help_text="Events that create their resource.")
+    on_update = models.BooleanField("update", default=True, help_text="Events that update it.")
+    on_delete = models.BooleanField("delete", default=True, help_text="Events that end or delete it.")
+    endpoint = models.ForeignKey(
+        Endpoint, models.PROTECT, null=True, blank=True, related_name="subscriptions", help_text="Webhook: call this."
+    )
+    email_template = models.ForeignKey(
+        EmailTemplate,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="subscriptions",
+        help_text="Email: send this, to the recipients below.",
+    )
+    profile = models.ForeignKey(
+        SmtpProfile,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="subscriptions",
+        verbose_name="SMTP profile",
+        help_text="Email: leave by this profile. Empty: the rule of the event type, else the default profile.",
+    )
+    on_failure = models.CharField(
+        "when an in-order delivery fails for good", max_length=4, choices=OnFailure, default=OnFailure.HOLD
+    )
+    retry_seconds = ArrayField(
+        models.PositiveIntegerField(),
+        size=30,
+        blank=True,
+        default=list,
+        verbose_name="retry schedule",
+        help_text="Seconds to wait before each further attempt, comma-separated, e.g. 5, 300, 1800. "
+        "Empty: the standard schedule, ten attempts over three days.",
+    )
+    is_active = models.BooleanField("active", default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["subscriber", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "name"], name="subscription_name_once"),
+            models.CheckConstraint(
+                condition=Q(endpoint__isnull=False, email_template=None)
+                | Q(endpoint=None, email_template__isnull=False),
+                name="subscription_one_notification",
+                violation_error_message="Choose either an endpoint or an email template, not both and not neither.",
+            ),
+            models.CheckConstraint(
+                condition=Q(profile=None) | Q(email_template__isnull=False),
+                name="subscription_profile_for_email",
+                violation_error_message="An SMTP profile goes with an email template only.",
+            ),
+            models.CheckConstraint(
+                condition=Q(on_create=True) | Q(on_update=True) | Q(on_delete=True),
+                name="subscription_some_operation",
+                violation_error_message="Choose at least one of create, update and delete.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """A webhook goes to an endpoint of the same subscriber."""
+        if self.endpoint and self.endpoint.subscriber_id != self.subscriber_id:
+            raise ValidationError(
+                {"endpoint": f"This endpoint belongs to {self.endpoint.subscriber}; choose one of the subscriber's."}
+            )
+
+    @property
+    def operations(self) -> set[str]:
+        """The operations it wants, as in `Operation`."""
+        return {operation for operation in Operation.values if getattr(self, f"on_{operation}")}
+
+
+class Filter(models.Model):
+    """One condition on the payload; a subscription gets an event when all of its filters hold."""
+
+    class Operator(models.TextChoices):
+        IS = "is", "is"
+        IS_NOT = "is_not", "is not"
+        IN = "in", "is one of (comma-separated)"
+        GREATER = "gt", "is greater than"
+        LESS = "lt", "is less than"
+
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="filters")
+    token = models.CharField(max_length=100, help_text="A token of the event, e.g. invoice.currency.")
+    operator = models.CharField(max_length=6, choices=Operator, default=Operator.IS)
+    value = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.token} {self.get_operator_display()} {self.value}"
+
+
+class Recipient(models.Model):
+    """Who gets the email: a system user, a group of them, an address, or the address in a token."""
+
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="recipients")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True)
+    address = models.EmailField(blank=True)
+    token = models.CharField(max_length=100, blank=True, help_text="A token that holds an address: contact.email.")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, group=None, address="", token="")
+                | Q(user=None, group__isnull=False, address="", token="")
+                | (Q(user=None, group=None, token="") & ~Q(address=""))
+                | (Q(user=None, group=None, address="") & ~Q(token="")),
+                name="recipient_exactly_one",
+                violation_error_message="Fill in exactly one of user, group, address and token.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user or self.group or self.address or f"{{{{ {self.token} }}}}")
+
+
+class Parameter(models.Model):
+    """A name/value pair added to the callout."""
+
+    class Source(models.TextChoices):
+        STATIC = "static", "Static text"
+        TOKEN = "token", "Token"
+        LIQUID = "liquid", "Liquid expression"
+
+    class Placement(models.TextChoices):
+        BODY = "body", "Body"
+        HEADER = "header", "Header"
+        QUERY = "query", "Query"
+
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="parameters")
+    name = models.CharField(max_length=64, validators=[PARAMETER_NAME])
+    source = models.CharField(max_length=6, choices=Source, default=Source.TOKEN)
+    value = models.CharField(
+        max_length=1000, help_text="The text, the token (invoice.total) or the Liquid ({{ invoice.total }})."
+    )
+    placement = models.CharField(max_length=6, choices=Placement, default=Placement.BODY)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["subscription", "name"], name="parameter_name_once")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,90 @@
+"""Making the exact text of a delivery, once: its context of tokens, and the words around it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from events import ids
+
+from . import envelope, liquid, mail
+from .claim import Claimed
+from .destinations import Notification, Sender
+from .transports.base import Message
+
+
+class Unrenderable(Exception):  # noqa: N818 - named for the fact
+    """The text of a delivery cannot be made; says why in a sentence."""
+
+
+def message(claimed: Claimed, notification: Notification, sender: Sender, *, now: datetime) -> Message:
+    """Return what is to be sent: as rendered before, or rendered now. Raises Unrenderable."""
+    public_id = ids.public("dlv", claimed.uid)
+    if claimed.body is None:
+        try:
+            body, headers, query = _render(public_id, claimed, notification, sender, now)
+        except (liquid.TemplateFault, ValueError) as error:
+            raise Unrenderable(str(error)) from error
+    else:
+        body, headers, query = claimed.body, _pairs(claimed.headers), _pairs(claimed.query)
+    return Message(id=public_id, body=body, headers=headers, query=query, recipient=claimed.recipient)
+
+
+def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in rows or ())
+
+
+def _render(
+    public_id: str, claimed: Claimed, notification: Notification, sender: Sender, now: datetime
+) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    context = tokens(claimed, now=now)
+    if claimed.recipient:
+        text = mail.compose(
+            notification, sender, context, recipient=claimed.recipient, public_id=public_id, now=now
+        )
+        return text, (), ()
+    return envelope.compose(claimed, notification, context)
+
+
+def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
+    """Return the values that templates see: the payload's own, and the core tokens. Mappings only."""
+    payload: Mapping[str, Any] = json.loads(claimed.data or "{}", parse_float=Decimal)
+    return {
+        **payload,
+        "event": {
+            "id": ids.public("evt", claimed.event_uid),
+            "type": claimed.event_type,
+            "label": claimed.event_label,
+            "occurred_at": envelope.timestamp(claimed.occurred_at),
+            "sequence": claimed.sequence,
+            "ordering_key": claimed.ordering_key,
+            "source": claimed.event_source,
+        },
+        "owner": {"name": settings.OWNER_NAME},
+        "now": {
+            "date": now.date().isoformat(),
+            "time": now.strftime("%H:%M"),
+            "datetime": envelope.timestamp(now.astimezone(UTC)),
+        },
+    }
+
+
+def store(rendered: list[tuple[Claimed, Message]]) -> None:
+    """Keep the texts, before any of them is sent; one that is there already stays as it is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
+               SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::jsonb[], %s::jsonb[])
+               ON CONFLICT DO NOTHING""",
+            [
+                [claimed.id for claimed, _ in rendered],
+                [claimed.created_at for claimed, _ in rendered],
+                [message.body for _, message in rendered],
+                [json.dumps(message.headers) for _, message in rendered],
+                [json.dumps(message.query) for _, message in rendered],
+            ],
+        )

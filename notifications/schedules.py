@@ -1,0 +1,27 @@
+"""The django-q2 schedules that the engine needs, created with the tables."""
+
+from typing import Any
+
+from django_q.models import Schedule
+
+# The safety net behind lost wake-ups, and the month partitions.
+SCHEDULES: list[dict[str, Any]] = [
+    {
+        "name": "bellwether: deliver",
+        "func": "notifications.tasks.drain",
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
+        "cluster": "delivery",
+    },
+    {
+        "name": "bellwether: partitions",
+        "func": "notifications.tasks.make_partitions",
+        "schedule_type": Schedule.DAILY,
+    },
+]
+
+
+def ensure(**_: object) -> None:
+    """Create the schedules that are missing, after a migration."""
+    for schedule in SCHEDULES:
+        Schedule.objects.get_or_create(name=schedule["name"], defaults={**schedule, "repeats": -1})

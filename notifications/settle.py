@@ -1,0 +1,187 @@
+"""Writing results down: one statement for a batch, fenced by epoch and lease.
+
+The statement can be repeated as it is: an attempt that is in the log already changes nothing, so a
+connection lost during its COMMIT costs a second try and no truth.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from .claim import Claimed, Lease
+from .judge import Decision
+from .transports.base import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A delivery that was tried (or could not be: no outcome), and what was decided."""
+
+    attempt_id: UUID
+    claimed: Claimed
+    epoch: int
+    decision: Decision
+    outcome: Outcome | None
+    error: str
+    settled_at: datetime  # when the worker had the result; only for the log of what was never sent
+
+
+_SETTLE = """
+WITH r AS MATERIALIZED (
+  SELECT * FROM unnest(
+    %(attempt)s::uuid[], %(delivery)s::bigint[], %(channel)s::bigint[], %(epoch)s::bigint[], %(number)s::int[],
+    %(status)s::text[], %(hold)s::text[], %(wait)s::float8[], %(spends)s::bool[], %(error)s::text[],
+    %(verdict)s::text[], %(code)s::int[], %(class)s::text[], %(detail)s::text[], %(ms)s::int[],
+    %(address)s::text[], %(sent)s::text[], %(got)s::text[], %(body)s::text[], %(started)s::timestamptz[])
+  AS r(attempt_id, delivery_id, channel_id, epoch, number, status, hold_cause, wait, spends, error,
+       verdict, code, error_class, detail, ms, address, request_headers, response_headers, response_body, started_at)
+), held AS MATERIALIZED (
+  SELECT c.id, c.epoch, h.done, h.pause, h.channel_wait
+  FROM notifications_channel c
+  JOIN (SELECT * FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[], %(pause)s::bool[], %(channel_wait)s::float8[])
+          AS h(id, epoch, pause, channel_wait)
+        CROSS JOIN LATERAL (SELECT array_agg(f.id) AS done FROM unnest(%(free)s::bigint[], %(free_of)s::bigint[])
+          AS f(id, channel_id) WHERE f.channel_id = h.id) f) h
+    ON h.id = c.id AND h.epoch = c.epoch
+  WHERE c.leased_until > clock_timestamp()
+  ORDER BY c.id FOR UPDATE OF c
+), attempts AS (
+  INSERT INTO notifications_attempt
+    (id, delivery_id, number, verdict, status_code, error_class, detail, duration_ms, address, request_headers,
+     response_headers, response_body, worker, epoch, is_fenced, started_at)
+  SELECT r.attempt_id, r.delivery_id, r.number, r.verdict, r.code, r.error_class, r.detail, r.ms, r.address,
+         r.request_headers, r.response_headers, r.response_body, %(worker)s, r.epoch, held.id IS NULL, r.started_at
+  FROM r LEFT JOIN held ON held.id = r.channel_id AND held.epoch = r.epoch
+  WHERE r.verdict IS NOT NULL
+  ON CONFLICT (id, started_at) DO NOTHING
+  RETURNING id
+), deliveries AS (
+  UPDATE notifications_delivery d SET
+    status = r.status, hold_cause = r.hold_cause, last_error = r.error,
+    due_at = CASE WHEN r.wait IS NULL THEN NULL ELSE clock_timestamp() + make_interval(secs => r.wait) END,
+    attempt_count = d.attempt_count + r.spends::int,
+    settled_at = CASE WHEN r.status IN ('delivered', 'dead') THEN clock_timestamp() END
+  FROM r JOIN held ON held.id = r.channel_id AND held.epoch = r.epoch
+  WHERE d.id = r.delivery_id AND d.status IN ('pending', 'retrying')
+    AND (r.verdict IS NULL OR r.attempt_id IN (SELECT id FROM attempts))
+), lanes AS (
+  UPDATE notifications_lane l SET
+    next_sequence = GREATEST(l.next_sequence, x.next_sequence),
+    blocked_by_id = x.blocked_by,
+    due_at = CASE WHEN x.blocked_by IS NOT NULL THEN NULL
+                  WHEN x.wait IS NOT NULL THEN clock_timestamp() + make_interval(secs => x.wait)
+                  WHEN GREATEST(l.next_sequence, x.next_sequence) > l.tail THEN NULL
+                  ELSE clock_timestamp() END
+  FROM unnest(%(lane)s::bigint[], %(lane_of)s::bigint[], %(lane_epoch)s::bigint[], %(next)s::bigint[],
+              %(lane_wait)s::float8[], %(blocked)s::bigint[])
+    AS x(id, channel_id, epoch, next_sequence, wait, blocked_by)
+  JOIN held ON held.id = x.channel_id AND held.epoch = x.epoch
+  WHERE l.id = x.id
+), channels AS (
+  UPDATE notifications_channel c SET
+    leased_until = t.until, due_at = t.until,
+    in_flight = ARRAY(SELECT unnest(c.in_flight) EXCEPT ALL SELECT unnest(held.done)),
+    is_paused = c.is_paused OR held.pause,
+    not_before = CASE WHEN held.channel_wait IS NULL THEN c.not_before
+      ELSE GREATEST(c.not_before, clock_timestamp() + make_interval(secs => held.channel_wait)) END
+  FROM held, (SELECT clock_timestamp() + make_interval(secs => %(lease)s) AS until) t
+  WHERE c.id = held.id AND c.epoch = held.epoch
+)
+SELECT id FROM held
+"""
+
+
+def settle(results: Sequence[Result], *, leases: Iterable[Lease], freed: Sequence[Claimed], worker: str) -> None:
+    """Write results, renew the given leases, and take settled and unsent ids off their channels.
+
+    A lease that has run out is marked lost; its results are logged as late and change nothing.
+    `freed` are deliveries that were taken and not sent: they go back as they were.
+    """
+    given = {lease.channel_id: lease for lease in leases}
+    safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
+    parameters = _columns(results) | _lanes(results) | {
+        "held": list(given),
+        "held_epoch": [lease.epoch for lease in given.values()],
+        "pause": [_pauses(results, channel_id) for channel_id in given],
+        "channel_wait": [_channel_wait(results, channel_id) for channel_id in given],
+        "free": [r.claimed.id for r in results] + [c.id for c in freed],
+        "free_of": [r.claimed.channel_id for r in results] + [c.channel_id for c in freed],
+        "lease": settings.DELIVERY_LEASE_SECONDS,
+        "worker": worker,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE, parameters)
+        kept = {row[0] for row in cursor.fetchall()}
+    for channel_id, lease in given.items():
+        if channel_id in kept:
+            lease.safe_until = safe_until
+        else:
+            lease.is_lost = True
+
+
+def _columns(results: Sequence[Result]) -> dict[str, object]:
+    tried = [(result, result.outcome) for result in results]
+    return {
+        "attempt": [r.attempt_id for r, _ in tried],
+        "delivery": [r.claimed.id for r, _ in tried],
+        "channel": [r.claimed.channel_id for r, _ in tried],
+        "epoch": [r.epoch for r, _ in tried],
+        "number": [r.claimed.attempt_count + 1 for r, _ in tried],
+        "status": [r.decision.status for r, _ in tried],
+        "hold": [r.decision.hold_cause for r, _ in tried],
+        "wait": [r.decision.wait.total_seconds() if r.decision.wait is not None else None for r, _ in tried],
+        "spends": [r.decision.spends_attempt for r, _ in tried],
+        "error": [r.error for r, _ in tried],
+        "verdict": [o.verdict.value if o else None for _, o in tried],
+        "code": [o.status_code if o else None for _, o in tried],
+        "class": [o.error_class if o else "" for _, o in tried],
+        "detail": [o.detail if o else "" for _, o in tried],
+        "ms": [round(o.duration.total_seconds() * 1000) if o else 0 for _, o in tried],
+        "address": [o.address if o else "" for _, o in tried],
+        "sent": [o.request_headers if o else "" for _, o in tried],
+        "got": [o.response_headers if o else "" for _, o in tried],
+        "body": [o.response_body if o else "" for _, o in tried],
+        "started": [o.started_at if o else r.settled_at for r, o in tried],
+    }
+
+
+def _lanes(results: Sequence[Result]) -> dict[str, object]:
+    """Fold the results of each lane, which come in its order, into where its head is now."""
+    heads: dict[int, tuple[Result, int, float | None, int | None]] = {}
+    for result in results:
+        claimed, decision = result.claimed, result.decision
+        if claimed.lane_id is None or claimed.sequence is None:
+            continue
+        if decision.lane_goes_on:
+            heads[claimed.lane_id] = (result, claimed.sequence + 1, None, None)
+        elif decision.status == "held":
+            heads[claimed.lane_id] = (result, claimed.sequence, None, claimed.id)
+        else:
+            wait = decision.wait.total_seconds() if decision.wait is not None else 0.0
+            heads[claimed.lane_id] = (result, claimed.sequence, wait, None)
+    return {
+        "lane": list(heads),
+        "lane_of": [head[0].claimed.channel_id for head in heads.values()],
+        "lane_epoch": [head[0].epoch for head in heads.values()],
+        "next": [head[1] for head in heads.values()],
+        "lane_wait": [head[2] for head in heads.values()],
+        "blocked": [head[3] for head in heads.values()],
+    }
+
+
+def _pauses(results: Sequence[Result], channel_id: int) -> bool:
+    return any(r.decision.pause_reason for r in results if r.claimed.channel_id == channel_id)
+
+
+def _channel_wait(results: Sequence[Result], channel_id: int) -> float | None:
+    waits = [
+        r.decision.channel_wait.total_seconds()
+        for r in results
+        if r.claimed.channel_id == channel_id and r.decision.channel_wait
+    ]
+    return max(waits, default=None)

@@ -1,0 +1,34 @@
+"""What django-q2 runs for us."""
+
+from django.conf import settings
+
+from . import partitions
+from .agenda import read_agenda
+from .engine import Engine
+from .nudge import start_drain
+from .runners import count_alive
+
+# Well under the task's timeout, with room for the sends under way to end.
+DRAIN_BUDGET = 20.0  # seconds
+# Work that falls due within this time keeps a drain waiting for it; later work is the schedule's.
+HORIZON = 120.0  # seconds
+
+
+def drain() -> int:
+    """Deliver what is due for at most 20 s; return how many tries were settled.
+
+    Any number of these may be queued: one too many ends at once.
+    """
+    if count_alive() >= settings.Q_WORKERS:
+        return 0
+    settled = Engine(budget=DRAIN_BUDGET).run()
+    # After the worker's row is gone: an event committed before this look is seen here, one
+    # committed after it finds no worker and queues a drain itself.
+    if read_agenda().next_in < HORIZON:
+        start_drain()
+    return settled
+
+
+def make_partitions() -> list[str]:
+    """Create next months' partitions."""
+    return partitions.ensure()

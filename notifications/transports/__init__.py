@@ -1,0 +1,1 @@
+"""How a delivery leaves: one module a transport, values in and values out."""

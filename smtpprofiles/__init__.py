@@ -1,0 +1,1 @@
+"""How mail goes out: SMTP profiles, and handing mail in through one of them."""

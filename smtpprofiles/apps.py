@@ -1,0 +1,9 @@
+"""smtpprofiles as a Django app."""
+
+from django.apps import AppConfig
+
+
+class SmtpprofilesConfig(AppConfig):
+    """Registers the app."""
+
+    name = "smtpprofiles"

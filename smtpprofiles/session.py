@@ -1,0 +1,236 @@
+"""One connection to one mail server: Django's own SMTP backend with our socket, CA, clock and transcript."""
+
+import base64
+import smtplib
+import socket
+import ssl
+import time
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.core.mail.backends.smtp import EmailBackend
+
+from . import guard
+from .account import Phase, Security, SmtpAccount
+from .deadline import Deadline
+from .tls import client_context
+
+_TRANSCRIPT_LIMIT = 16_000
+
+
+class Trail:
+    """How far one conversation has come, and what was said in it, without the credentials."""
+
+    def __init__(self, deadline: Deadline, account: SmtpAccount) -> None:
+        self.deadline = deadline
+        self.phase = Phase.CONNECT
+        self.address = ""
+        self._lines: list[str] = []
+        self._size = 0
+        secret = account.password.encode()
+        plain = b"\0" + account.username.encode() + b"\0" + secret
+        spellings = (account.password, base64.b64encode(secret).decode(), base64.b64encode(plain).decode())
+        self._secrets = [text for text in spellings if account.password]
+
+    def client(self, line: str) -> None:
+        """Note what we said; everything but the method's name is hidden while logging in."""
+        if self.phase is Phase.AUTH:
+            method = line.split(" ")[1] if line.upper().startswith("AUTH ") else ""
+            line = f"AUTH {method} ****" if method else "****"
+        self._add(f"C: {line}")
+
+    def server(self, code: int, text: bytes) -> None:
+        """Note what the server said."""
+        for line in text.decode("utf-8", "replace").split("\n"):
+            self._add(f"S: {code} {self.mask(line)}")
+
+    def note(self, line: str) -> None:
+        """Note what happened outside the dialogue."""
+        self._add(f"-- {line}")
+
+    def mask(self, text: str) -> str:
+        """The text without the password, should the server have repeated it."""
+        for secret in self._secrets:
+            text = text.replace(secret, "****")
+        return text.replace("\0", "")
+
+    def transcript(self) -> str:
+        """The dialogue, a line each, cut where it grows out of hand."""
+        return "\n".join(self._lines)
+
+    def _add(self, line: str) -> None:
+        self._size += len(line) + 1
+        if self._size <= _TRANSCRIPT_LIMIT:
+            self._lines.append(line)
+
+
+class _GuardedSmtp(smtplib.SMTP):
+    def __init__(self, *args: Any, session: "SmtpSession", **kwargs: Any) -> None:
+        self.session = session
+        super().__init__(*args, **kwargs)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        trail = self.session.trail
+        trail.phase = Phase.CONNECT
+        sock = guard.connect(
+            host,
+            port,
+            timeout=trail.deadline.remaining() or 0.001,
+            allowed_networks=guard.networks(tuple(settings.SMTP_ALLOWED_NETWORKS), "SMTP_ALLOWED_NETWORKS"),
+            connect_to=guard.connect_to_map(tuple(settings.OUTBOUND_CONNECT_TO)),
+            setting="SMTP_ALLOWED_NETWORKS",
+        )
+        self.session.address = trail.address = guard.show(sock.getpeername())
+        trail.note(f"connected to {trail.address}")
+        sock.settimeout(timeout)
+        trail.deadline.watch(sock)
+        trail.phase = Phase.TLS if self.session.account.security is Security.TLS else Phase.GREETING
+        return sock
+
+    def connect(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        answer = super().connect(*args, **kwargs)
+        self.session.trail.phase = Phase.GREETING
+        return answer
+
+    def ehlo_or_helo_if_needed(self) -> None:
+        """As smtplib, but only a server that does not know EHLO is greeted with HELO."""
+        if self.helo_resp is not None or self.ehlo_resp is not None:
+            return
+        code, text = self.ehlo()
+        if code in (500, 501, 502, 504):
+            code, text = self.helo()
+        if not 200 <= code <= 299:
+            raise smtplib.SMTPHeloError(code, text)
+
+    def starttls(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        self.ehlo_or_helo_if_needed()
+        self.session.trail.phase = Phase.TLS
+        answer = super().starttls(*args, **kwargs)
+        self.session.trail.note("TLS established")
+        self.session.trail.phase = Phase.GREETING
+        self.ehlo_or_helo_if_needed()
+        return answer
+
+    def login(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        self.ehlo_or_helo_if_needed()
+        self.session.trail.phase = Phase.AUTH
+        return super().login(*args, **kwargs)
+
+    def putcmd(self, cmd: str, args: str = "") -> None:
+        self.session.trail.client(f"{cmd} {args}".strip())
+        super().putcmd(cmd, args)
+
+    def getreply(self) -> tuple[int, bytes]:
+        code, text = super().getreply()
+        self.session.trail.server(code, text)
+        return code, text
+
+
+class _GuardedSmtpOverTls(smtplib.SMTP_SSL, _GuardedSmtp):
+    """TLS from the first byte: SMTP_SSL wraps the socket that the guarded class connects."""
+
+    def __init__(self, *args: Any, session: "SmtpSession", **kwargs: Any) -> None:
+        self.session = session
+        smtplib.SMTP_SSL.__init__(self, *args, **kwargs)
+
+
+class SmtpSession(EmailBackend):
+    """One connection for one account, used by one thread at a time.
+
+    `open()` and `hand_in()` raise what smtplib, ssl and the guard raise; `trail` says how far it came.
+    """
+
+    trail: Trail
+    connection: _GuardedSmtp | None
+    _partial_connection: _GuardedSmtp | None
+
+    def __init__(self, account: SmtpAccount) -> None:
+        # Never None: Django would fall back to the global EMAIL_HOST_USER and _PASSWORD.
+        super().__init__(
+            host=account.host,
+            port=account.port,
+            username=account.username or "",
+            password=account.password or "",
+            use_tls=account.security is Security.STARTTLS,
+            use_ssl=account.security is Security.TLS,
+            timeout=account.timeout_seconds,
+            ssl_keyfile="",
+            ssl_certfile="",
+        )
+        self.account = account
+        self.address = ""
+        self.opened_at = self.used_at = time.monotonic()
+        self.mails = 0
+
+    @property
+    def connection_class(self) -> Any:
+        """The guarded connection, bound to this session."""
+        secured = self.account.security is Security.TLS
+        return partial(_GuardedSmtpOverTls if secured else _GuardedSmtp, session=self)
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """The profile's own CA, else the operator's bundle, else the system's."""
+        return client_context("smtp", self.account.ca_certificate, settings.OUTBOUND_CA_BUNDLE)
+
+    def begin(self, trail: Trail) -> None:
+        """Take up the session for one mail: what is said goes to this trail, and its clock runs."""
+        self.trail = trail
+        if self.connection is not None and self.connection.sock is not None:
+            trail.deadline.watch(self.connection.sock)
+            trail.address = self.address
+            trail.phase = Phase.GREETING
+
+    def alive(self) -> bool:
+        """Whether the kept connection still answers."""
+        if self.connection is None:
+            return False
+        try:
+            return self.connection.noop()[0] == 250
+        except (OSError, smtplib.SMTPException):
+            return False
+
+    def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
+        """Give one message for one recipient to the server, and return its last reply, good or bad.
+
+        `trail.phase` is the step that the reply belongs to.
+        """
+        smtp = self.connection
+        assert smtp is not None, "open() first"
+        smtp.ehlo_or_helo_if_needed()
+        options = " BODY=8BITMIME" if not message.isascii() and smtp.has_extn("8bitmime") else ""
+        if smtp.has_extn("size"):
+            options += f" SIZE={len(message)}"
+        self.trail.phase = Phase.MAIL
+        code, text = smtp.docmd("MAIL", f"FROM:<{sender}>{options}")
+        if not 200 <= code <= 299:
+            return code, text
+        self.trail.phase = Phase.RCPT
+        code, text = smtp.docmd("RCPT", f"TO:<{recipient}>")
+        if not 200 <= code <= 299:
+            return code, text
+        self.trail.phase = Phase.DATA
+        code, text = smtp.docmd("DATA")
+        if code != 354:
+            return code, text
+        self.trail.phase = Phase.MESSAGE
+        self.trail.client(f"({len(message)} bytes of message)")
+        smtp.send(message)
+        return smtp.getreply()
+
+    def abandon(self) -> None:
+        """Close at once, without a word to the server."""
+        for connection in (self.connection, self._partial_connection):
+            if connection is not None:
+                connection.close()
+        self.connection = self._partial_connection = None
+
+    def quit(self) -> None:
+        """Take leave of the server, waiting for it two seconds at most."""
+        if self.connection is not None and self.connection.sock is not None:
+            self.connection.sock.settimeout(2)
+        try:
+            self.close()
+        except (OSError, smtplib.SMTPException):
+            self.abandon()

@@ -1,0 +1,35 @@
+"""Fixtures for all tests: real servers, a fresh catalog cache, a filled catalog."""
+
+from collections.abc import Iterator
+
+import django
+import pytest
+from django.db import connection
+
+from tests import database
+
+database.begin()  # before anything reads the settings
+django.setup()  # the factories and fixtures import models
+
+from events import catalog_cache, sync  # noqa: E402
+from events.models import EventType  # noqa: E402
+
+pytest_plugins = ["tests.servers"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_catalog_cache() -> Iterator[None]:
+    """No test sees the event types of another."""
+    catalog_cache.clear()
+    yield
+    catalog_cache.clear()
+
+
+@pytest.fixture
+def catalog(transactional_db: None) -> dict[str, EventType]:
+    """The 17 event types as rows, by code; committed, so that worker processes see them."""
+    with connection.cursor() as cursor:
+        # Django empties the tables it manages; the partitioned ones are ours.
+        cursor.execute("TRUNCATE notifications_attempt, notifications_renderedbody")
+    sync.sync()
+    return {event_type.code: event_type for event_type in EventType.objects.all()}
