@@ -35,7 +35,7 @@ def normal(name: str) -> str:
 
 def resolved() -> dict[str, str]:
     """Return what uv resolves for every supported platform and Python."""
-    subprocess.run(["uv", "lock", "--quiet"], cwd=ROOT, check=True)
+    subprocess.run(["uv", "lock", "--quiet"], cwd=ROOT, check=True)  # noqa: S607
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     return {
         normal(package["name"]): package["version"]
@@ -53,11 +53,17 @@ def main() -> None:
     transitive = [f"{name}=={version}" for name, version in sorted(found.items()) if name not in pins]
     if "--write" in sys.argv:
         listing = "".join(f'    "{pin}",\n' for pin in transitive)
-        text = re.sub(r"constraint-dependencies = \[\n(?:    .*\n)*\]", f"constraint-dependencies = [\n{listing}]", text)
+        text = re.sub(
+            r"constraint-dependencies = \[\n(?:    .*\n)*\]", f"constraint-dependencies = [\n{listing}]", text
+        )
         PYPROJECT.write_text(text)
         return
     constrained = project["tool"]["uv"]["constraint-dependencies"]
-    wrong = [f"{name}: pinned {pins[name]}, resolved {found.get(name)}" for name in pins if found.get(name) != pins[name]]
+    wrong = [
+        f"{name}: pinned {pins[name]}, resolved {found.get(name)}"
+        for name in pins
+        if found.get(name) != pins[name]
+    ]
     wrong += [f"{pin}: resolved, not pinned" for pin in transitive if pin not in constrained]
     wrong += [f"{pin}: pinned, not resolved" for pin in constrained if pin not in transitive]
     if wrong:

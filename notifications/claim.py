@@ -14,13 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
+
+from .crashes import account_for_crash
 
 # The length of a run. A lane's next deliveries may leave before the acceptance of the ones before
 # them is settled, at most so many; in any order it only saves statements.
 PIPELINE = 8
-# A delivery that took its worker down this often is held: it may be what kills them.
-CRASHES = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
     leases = []
     for channel_id, endpoint_id, profile_id, epoch, in_flight in rows:
         if in_flight:
-            _account_for_crash(channel_id, epoch, in_flight, owner)
+            account_for_crash(channel_id, epoch, in_flight, owner)
         leases.append(
             Lease(
                 channel_id=channel_id,
@@ -112,40 +112,6 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
     return leases
 
 
-def _account_for_crash(channel_id: int, epoch: int, ids: list[int], owner: str) -> None:
-    """Log what the dead holder may have sent as attempts; hold what took a worker down three times."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            """UPDATE notifications_channel SET in_flight = '{}' WHERE id = %s AND epoch = %s RETURNING id""",
-            [channel_id, epoch],
-        )
-        if cursor.fetchone() is None:
-            return
-        cursor.execute(
-            """WITH crashed AS (
-                 UPDATE notifications_delivery d SET crash_count = d.crash_count + 1,
-                   attempt_count = d.attempt_count + 1,
-                   last_error = 'The worker died while it may have been sending this.',
-                   status = CASE WHEN d.crash_count + 1 >= %(limit)s THEN 'held' ELSE 'retrying' END,
-                   hold_cause = CASE WHEN d.crash_count + 1 >= %(limit)s THEN 'crashed' ELSE '' END,
-                   due_at = CASE WHEN d.crash_count + 1 >= %(limit)s THEN NULL ELSE now() END
-                 WHERE d.id = ANY(%(ids)s) AND d.status IN ('pending', 'retrying')
-                 RETURNING d.id, d.attempt_count, d.status, d.lane_id
-               ), logged AS (
-                 INSERT INTO notifications_attempt (id, delivery_id, number, verdict, error_class, detail,
-                   duration_ms, address, request_headers, response_headers, response_body, worker, epoch,
-                   is_fenced, started_at)
-                 SELECT gen_random_uuid(), id, attempt_count, 'crashed', 'crash',
-                   'The worker ended before it could report; the receiver may have it.',
-                   0, '', '', '', '', %(owner)s, %(epoch)s, false, now() FROM crashed
-               )
-               UPDATE notifications_lane l SET blocked_by_id = c.id, due_at = NULL
-               FROM crashed c JOIN notifications_delivery d ON d.id = c.id
-               WHERE l.id = c.lane_id AND c.status = 'held' AND d.sequence = l.next_sequence""",
-            {"limit": CRASHES, "ids": ids, "owner": owner, "epoch": epoch},
-        )
-
-
 _FETCH = """
 WITH held AS MATERIALIZED (
   SELECT c.id, c.epoch, c.wake, c.is_paused, h.room
@@ -153,7 +119,8 @@ WITH held AS MATERIALIZED (
   JOIN notifications_channel c ON c.id = h.id AND c.epoch = h.epoch
   WHERE c.leased_until > clock_timestamp()
 ), work AS MATERIALIZED (
-  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.* FROM held CROSS JOIN LATERAL (
+  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*
+  FROM held CROSS JOIN LATERAL (
     SELECT d.* FROM notifications_delivery d
     WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
       AND d.due_at <= now() AND d.id <> ALL(%(busy)s::bigint[])
@@ -171,7 +138,8 @@ WITH held AS MATERIALIZED (
   WHERE NOT held.is_paused
 ), marked AS (
   UPDATE notifications_channel c SET in_flight = c.in_flight || w.ids
-  FROM (SELECT claimed_by, array_agg(id) AS ids FROM work WHERE status IN ('pending', 'retrying') GROUP BY claimed_by) w, held
+  FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work
+              WHERE status IN ('pending', 'retrying') GROUP BY claimed_by) w
   WHERE c.id = w.claimed_by AND held.id = c.id AND c.epoch = held.epoch AND c.leased_until > clock_timestamp()
   RETURNING c.id
 )

@@ -134,7 +134,8 @@ def _number(
         return {}
     ordered = sorted(counts)
     cursor.execute(
-        """INSERT INTO notifications_lane AS l (subscription_id, key, recipient, channel_id, tail, next_sequence, due_at)
+        """INSERT INTO notifications_lane AS l
+             (subscription_id, key, recipient, channel_id, tail, next_sequence, due_at)
            SELECT subscription_id, key, recipient, channel_id, n, 1, now()
            FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
              AS x(subscription_id, key, recipient, channel_id, n)
@@ -151,6 +152,10 @@ def _number(
         ],
     )
     return {
-        (subscription_id, key, recipient): (lane_id, tail - counts[subscription_id, key, recipient], channel_id)
+        (subscription_id, key, recipient): (
+            lane_id,
+            tail - counts[subscription_id, key, recipient],
+            channel_id,
+        )
         for subscription_id, key, recipient, lane_id, tail, channel_id in cursor.fetchall()
     }

@@ -72,20 +72,25 @@ class Directory:
         now = time.monotonic()
         wanted = set(ids)
         stale = [
-            pk for pk in wanted if pk not in self._notifications or now - self._notifications[pk][0] >= KEPT_FOR
+            pk
+            for pk in wanted
+            if pk not in self._notifications or now - self._notifications[pk][0] >= KEPT_FOR
         ]
         if stale:
             rows = Subscription.objects.filter(pk__in=stale).select_related("queue", "email_template")
             for row in rows.prefetch_related("parameters"):
                 template = row.email_template
-                self._notifications[row.pk] = now, Notification(
-                    queue=row.queue.name,
-                    schedule=Schedule.of(row.retry_seconds),
-                    skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
-                    parameters=tuple(row.parameters.all()),
-                    subject=template.subject if template else "",
-                    text=template.text if template else "",
-                    html=template.html if template else "",
+                self._notifications[row.pk] = (
+                    now,
+                    Notification(
+                        queue=row.queue.name,
+                        schedule=Schedule.of(row.retry_seconds),
+                        skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
+                        parameters=tuple(row.parameters.all()),
+                        subject=template.subject if template else "",
+                        text=template.text if template else "",
+                        html=template.html if template else "",
+                    ),
                 )
         return {pk: self._notifications[pk][1] for pk in wanted}
 

@@ -17,7 +17,9 @@ from .models import Parameter
 Pairs = tuple[tuple[str, str], ...]
 
 
-def compose(claimed: Claimed, notification: Notification, context: Mapping[str, Any]) -> tuple[str, Pairs, Pairs]:
+def compose(
+    claimed: Claimed, notification: Notification, context: Mapping[str, Any]
+) -> tuple[str, Pairs, Pairs]:
     """Return body, extra headers and query parameters of a callout. Raises liquid.TemplateFault."""
     placed: dict[str, dict[str, Any]] = {"body": {}, "header": {}, "query": {}}
     for parameter in notification.parameters:
@@ -33,9 +35,7 @@ def compose(claimed: Claimed, notification: Notification, context: Mapping[str, 
         "sequence": claimed.sequence,
     }
     # The payload goes in as text: parsing and writing it again would turn 19.90 into 19.9.
-    body = (
-        f'{_json(head)[:-1]}, "data": {claimed.data}, "parameters": {_json(placed["body"])}}}'
-    )
+    body = f'{_json(head)[:-1]}, "data": {claimed.data}, "parameters": {_json(placed["body"])}}}'
     headers = (*_order_headers(claimed), *placed["header"].items())
     return body, headers, tuple(placed["query"].items())
 
@@ -50,7 +50,10 @@ def _order_headers(claimed: Claimed) -> Pairs:
     if claimed.lane_id is None:
         return ()
     headers = [
-        ("bellwether-lane", f"{claimed.subscription_id}:{claimed.ordering_key}".encode("ascii", "replace").decode()),
+        (
+            "bellwether-lane",
+            f"{claimed.subscription_id}:{claimed.ordering_key}".encode("ascii", "replace").decode(),
+        ),
         ("bellwether-sequence", str(claimed.sequence)),
     ]
     if claimed.previous_uid:

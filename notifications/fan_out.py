@@ -46,9 +46,7 @@ def fan_out(*, limit: int = BATCH) -> int:
             return 0
         batch = _Batch.read(rows)
         _write(batch, batch.facts)
-        cursor.execute(
-            "DELETE FROM events_inboxentry WHERE event_id = ANY(%s)", [[row[0] for row in rows]]
-        )
+        cursor.execute("DELETE FROM events_inboxentry WHERE event_id = ANY(%s)", [[row[0] for row in rows]])
     return len(rows)
 
 
@@ -96,18 +94,18 @@ class _Batch:
                 if not wants(plan, fact):
                     continue
                 profile_id = plan.profile_id or self.rules.get(fact.type_id) or self.default_profile
-                for address in recipients(plan, fact) or [None]:
-                    found.append(
-                        deliveries.Draft(
-                            event_id=fact.id,
-                            subscription_id=plan.subscription_id,
-                            recipient=address or "",
-                            endpoint_id=plan.endpoint_id,
-                            profile_id=profile_id if plan.is_email else None,
-                            lane_key=fact.ordering_key if plan.is_ordered else None,
-                            undeliverable=_undeliverable(plan, address, profile_id),
-                        )
+                found += [
+                    deliveries.Draft(
+                        event_id=fact.id,
+                        subscription_id=plan.subscription_id,
+                        recipient=address or "",
+                        endpoint_id=plan.endpoint_id,
+                        profile_id=profile_id if plan.is_email else None,
+                        lane_key=fact.ordering_key if plan.is_ordered else None,
+                        undeliverable=_undeliverable(plan, address, profile_id),
                     )
+                    for address in recipients(plan, fact) or [None]
+                ]
         return found
 
 

@@ -2,24 +2,25 @@
 
 import random
 import time
-from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from django.conf import settings
 
 from events.ids import uuid7
 
-from . import claim, judge, lanes, rendering
+from . import claim, judge, lanes
 from .channels import SHARDS
 from .claim import Claimed, Lease
 from .destinations import Directory
 from .pause import pause
+from .prepare import prepare
 from .sending import Ended, Item, Run, Sent, Threads
 from .settle import Result, settle
 from .transports.base import Verdict
 
 CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
+CHANNELS_HELD = 64
+LEASE_EVERY = 0.1  # seconds
 FLUSH_SIZE = 64  # results
 FLUSH_AFTER = 0.05  # seconds
 RENEW_EVERY = 5.0  # seconds
@@ -42,6 +43,7 @@ class Holdings:
         self._under_way = 0  # runs handed to the threads
         self._waiting_since = 0.0
         self._renewed = time.monotonic()
+        self._leased = 0.0
         # Destinations whose last answer was good; the others get one request at a time.
         self._proven: set[Destination] = set()
 
@@ -55,11 +57,7 @@ class Holdings:
         room = 2 * self._threads.size - self._under_way
         if room < self._threads.size:
             return 0  # enough is waiting for a thread: a later look finds more at once
-        if not any(lease.may_have_work for lease in self.leases.values()):
-            for lease in claim.lease(self.owner, limit=CHANNELS_AT_ONCE):
-                if replaced := self.leases.get(lease.channel_id):
-                    replaced.is_lost = True
-                self.leases[lease.channel_id] = lease
+        self._lease()
         hungry = self._hungry(room)
         if not hungry:
             return 0
@@ -72,6 +70,17 @@ class Holdings:
             lanes.clear(work.empty_lanes)
         self._dispatch(work.claimed)
         return len(work.claimed) + len(work.empty_lanes)
+
+    def _lease(self) -> None:
+        """Lease more channels: at once when none is held, else now and then, so that none starves the rest."""
+        now = time.monotonic()
+        if len(self.leases) >= CHANNELS_HELD or (self.leases and now - self._leased < LEASE_EVERY):
+            return
+        self._leased = now
+        for lease in claim.lease(self.owner, limit=CHANNELS_AT_ONCE):
+            if replaced := self.leases.get(lease.channel_id):
+                replaced.is_lost = True
+            self.leases[lease.channel_id] = lease
 
     def _hungry(self, room: int) -> list[Lease]:
         """Return the leases to fetch for, longest unserved first, with the room each may fill."""
@@ -88,38 +97,11 @@ class Holdings:
         return hungry
 
     def _dispatch(self, claimed: list[Claimed]) -> None:
-        """Render what is new, keep it, and hand out the runs."""
-        notifications = self._directory.notifications({one.subscription_id for one in claimed})
-        now = datetime.now(UTC)
-        queues: dict[tuple[int, int | None], list[Item]] = defaultdict(list)
-        fresh, blocked = [], {}
-        stopped: set[int] = set()  # lanes that may go no further
-        for one in claimed:
-            lease = self.leases[one.channel_id]
-            if one.status == "held":
-                if one.lane_id and one.lane_id not in stopped and not queues[one.channel_id, one.lane_id]:
-                    blocked[one.lane_id] = one.id
-                stopped.add(one.lane_id or 0)
-                continue
-            lease.busy.add(one.id)
-            if one.lane_id in stopped:
-                self._untried.append(one)
-                continue
-            sender = self._directory.sender(lease.endpoint_id, lease.profile_id)
-            try:
-                message = rendering.message(one, notifications[one.subscription_id], sender, now=now)
-            except rendering.Unrenderable as error:
-                stopped.add(one.lane_id or 0)
-                self._results.append(_unrenderable(one, lease, str(error), now))
-                continue
-            if one.body is None:
-                fresh.append((one, message))
-            queues[one.channel_id, one.lane_id].append(Item(claimed=one, message=message))
-        if fresh:
-            rendering.store(fresh)
-        if blocked:
-            lanes.block(blocked)
-        for (channel_id, lane_id), items in queues.items():
+        """Prepare what was claimed, and hand out the runs."""
+        prepared = prepare(claimed, self.leases, self._directory)
+        self._results += prepared.results
+        self._untried += prepared.untried
+        for (channel_id, lane_id), items in prepared.queues.items():
             self._submit(self.leases[channel_id], lane_id, items)
 
     def _submit(self, lease: Lease, lane_id: int | None, items: list[Item]) -> None:
@@ -189,7 +171,9 @@ class Holdings:
         results, untried, ended = self._results, self._untried, self._ended
         touched = {result.claimed.channel_id for result in results} | {one.channel_id for one in untried}
         leases = [
-            lease for lease in self.leases.values() if renewing or lease.channel_id in touched and not lease.is_lost
+            lease
+            for lease in self.leases.values()
+            if renewing or (lease.channel_id in touched and not lease.is_lost)
         ]
         if leases or results:
             settle(results, leases=leases, freed=untried, worker=self.owner)
@@ -239,15 +223,3 @@ class Holdings:
         """End the threads and close the connections to the other side."""
         self._threads.close()
         self._directory.close()
-
-
-def _unrenderable(claimed: Claimed, lease: Lease, error: str, now: datetime) -> Result:
-    return Result(
-        attempt_id=uuid7(),
-        claimed=claimed,
-        epoch=lease.epoch,
-        decision=judge.unrenderable(),
-        outcome=None,
-        error=error,
-        settled_at=now,
-    )

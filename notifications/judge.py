@@ -35,9 +35,7 @@ def decide(
             return Decision(status="delivered", lane_goes_on=True)
         case Verdict.BLOCKED:
             reason = outcome.detail or outcome.error_class
-            return Decision(
-                status="retrying", wait=timedelta(0), spends_attempt=False, pause_reason=reason
-            )
+            return Decision(status="retrying", wait=timedelta(0), spends_attempt=False, pause_reason=reason)
         case Verdict.REJECTED:
             return _give_up("refused", in_lane=in_lane, skips_failures=skips_failures)
     wait = schedule.wait(attempts, jitter=jitter, retry_after=outcome.retry_after)

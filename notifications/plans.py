@@ -5,9 +5,10 @@ from collections.abc import Collection
 
 from django.contrib.auth import get_user_model
 
+from smtpprofiles.models import SmtpProfile
+
 from .match import Condition, Plan
 from .models import Filter, ProfileRule, Recipient, Subscription
-from smtpprofiles.models import SmtpProfile
 
 
 def load(queue_ids: Collection[int]) -> list[Plan]:
@@ -16,7 +17,14 @@ def load(queue_ids: Collection[int]) -> list[Plan]:
         Subscription.objects.filter(queue_id__in=queue_ids, is_active=True, subscriber__is_active=True)
         .order_by("id")
         .values_list(
-            "id", "queue_id", "queue__is_ordered", "on_create", "on_update", "on_delete", "endpoint_id", "profile_id"
+            "id",
+            "queue_id",
+            "queue__is_ordered",
+            "on_create",
+            "on_update",
+            "on_delete",
+            "endpoint_id",
+            "profile_id",
         )
     )
     ids = [row[0] for row in rows]

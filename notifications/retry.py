@@ -34,9 +34,7 @@ class Schedule:
             return cls()
         return cls(waits=(timedelta(0), *(timedelta(seconds=wait) for wait in seconds)))
 
-    def wait(
-        self, attempts: int, *, jitter: float, retry_after: timedelta | None = None
-    ) -> timedelta | None:
+    def wait(self, attempts: int, *, jitter: float, retry_after: timedelta | None = None) -> timedelta | None:
         """Return the wait after `attempts` failed attempts; None when the schedule is spent.
 
         `jitter`, from 0 to 1, stretches the wait by up to a tenth. A `retry_after` that the

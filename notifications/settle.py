@@ -43,8 +43,8 @@ WITH r AS MATERIALIZED (
 ), held AS MATERIALIZED (
   SELECT c.id, c.epoch, h.done, h.pause, h.channel_wait
   FROM notifications_channel c
-  JOIN (SELECT * FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[], %(pause)s::bool[], %(channel_wait)s::float8[])
-          AS h(id, epoch, pause, channel_wait)
+  JOIN (SELECT * FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[],
+                             %(pause)s::bool[], %(channel_wait)s::float8[]) AS h(id, epoch, pause, channel_wait)
         CROSS JOIN LATERAL (SELECT array_agg(f.id) AS done FROM unnest(%(free)s::bigint[], %(free_of)s::bigint[])
           AS f(id, channel_id) WHERE f.channel_id = h.id) f) h
     ON h.id = c.id AND h.epoch = c.epoch
@@ -96,7 +96,9 @@ SELECT id FROM held
 """
 
 
-def settle(results: Sequence[Result], *, leases: Iterable[Lease], freed: Sequence[Claimed], worker: str) -> None:
+def settle(
+    results: Sequence[Result], *, leases: Iterable[Lease], freed: Sequence[Claimed], worker: str
+) -> None:
     """Write results, renew the given leases, and take settled and unsent ids off their channels.
 
     A lease that has run out is marked lost; its results are logged as late and change nothing.

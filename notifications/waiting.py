@@ -30,7 +30,11 @@ class Waiter:
             return
         self._forget()
         parameters = connection.get_connection_params()
-        wanted = {key: parameters[key] for key in ("host", "port", "user", "password", "dbname") if key in parameters}
+        wanted = {
+            key: parameters[key]
+            for key in ("host", "port", "user", "password", "dbname")
+            if key in parameters
+        }
         self._listener = psycopg.connect(**wanted, autocommit=True, application_name="bellwether listen")
         self._listener.execute(f"LISTEN {CHANNEL}")
         self._selector.register(self._listener.fileno(), selectors.EVENT_READ)

@@ -9,4 +9,7 @@ class ConsoleSite(AdminSite):
     site_header = "Bellwether"
     site_title = "Bellwether"
     index_title = "Event notifications"
+    # The product has no public site to go to.
+    site_url = None
     enable_nav_sidebar = True
+    empty_value_display = "—"

@@ -33,6 +33,8 @@ OUTBOUND_ALLOWED_NETWORKS: list[str] = env.list("OUTBOUND_ALLOWED_NETWORKS", def
 SMTP_ALLOWED_NETWORKS: list[str] = env.list("SMTP_ALLOWED_NETWORKS", default=[])
 # host:443=host:port pairs, as curl's --connect-to; development and tests only.
 OUTBOUND_CONNECT_TO: list[str] = env.list("OUTBOUND_CONNECT_TO", default=[])
+# Outside DEBUG such a mapping is refused, unless it is allowed outright.
+OUTBOUND_CONNECT_TO_ALLOWED = env.bool("OUTBOUND_CONNECT_TO_ALLOWED", default=False)
 OUTBOUND_CA_BUNDLE = env.str("OUTBOUND_CA_BUNDLE", default="")
 
 Q_WORKERS = env.int("Q_WORKERS", default=2)

@@ -70,8 +70,8 @@ class SmtpProfile(models.Model):
     )
     timeout_seconds = models.PositiveSmallIntegerField(
         default=15,
-        validators=[MinValueValidator(1), MaxValueValidator(60)],
-        help_text="For one mail as a whole, connecting included; 1 to 60.",
+        validators=[MinValueValidator(1), MaxValueValidator(15)],
+        help_text="For one mail as a whole, connecting included; 1 to 15.",
     )
     is_default = models.BooleanField(
         "default", default=False, help_text="Used where neither subscription nor event type names a profile."
@@ -99,7 +99,7 @@ class SmtpProfile(models.Model):
                 name="smtp_profile_security",
             ),
             models.CheckConstraint(
-                condition=Q(timeout_seconds__range=(1, 60)), name="smtp_profile_timeout_bounded"
+                condition=Q(timeout_seconds__range=(1, 15)), name="smtp_profile_timeout_bounded"
             ),
             models.CheckConstraint(condition=~Q(host=""), name="smtp_profile_has_host"),
             models.CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from notifications.sinks.https_sink import HttpsSink
 from notifications.sinks.smtp_sink import SmtpSink

@@ -51,10 +51,14 @@ class ModelSerializer(serializers.ModelSerializer[Any]):
         for name, value in own.items():
             setattr(instance, name, value)
         try:
+            self.vet(instance, attrs)
             instance.full_clean(exclude=self.unclean())
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.message_dict) from None
         return attrs | {name: getattr(instance, name) for name in own}
+
+    def vet(self, instance: Any, attrs: dict[str, Any]) -> None:
+        """Check what reaches beyond the one row; raises Django's ValidationError by field."""
 
     def unclean(self) -> set[str]:
         """Fields that cannot be validated here, such as a parent that is not saved yet."""

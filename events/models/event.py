@@ -28,7 +28,11 @@ class Event(models.Model):
         Subscriber, models.PROTECT, null=True, related_name="events", help_text="Empty: this system itself."
     )
     queue = models.ForeignKey(
-        Queue, models.SET_NULL, null=True, related_name="+", help_text="Set: only this queue, not all routed ones."
+        Queue,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Set: only this queue, not all routed ones.",
     )
     source = models.CharField(max_length=13, choices=Source, default=Source.POSTED)
     account = models.CharField(max_length=100, blank=True)

@@ -58,7 +58,9 @@ class Trigger(models.Model):
         related_name="anchored_triggers",
         help_text="Schedules only: the event that starts the clock.",
     )
-    offset_days = models.PositiveIntegerField(null=True, blank=True, help_text="Schedules only: x days later.")
+    offset_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Schedules only: x days later."
+    )
     at_time = models.TimeField(null=True, blank=True, help_text="Schedules only: at this time of day.")
     event_type = models.ForeignKey(
         EventType, models.PROTECT, related_name="triggers", help_text="The event it publishes."

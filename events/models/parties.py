@@ -89,7 +89,7 @@ class ApiKey(models.Model):
         """True: the principal of a request that carried this key."""
         return True
 
-    def has_perm(self, perm: str, obj: Any = None) -> bool:
+    def has_perm(self, _perm: str, _obj: Any = None) -> bool:
         """Keys hold scopes, not Django permissions."""
         return False
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from events.api.base import ConfigViewSet, ModelSerializer
 from events.models import EventType, Queue
+from notifications import vet
 from notifications.models import Filter, Parameter, Recipient, Subscription
 
 
@@ -55,10 +56,17 @@ class ParameterSerializer(_PartSerializer):
         validators: list[object] = []
 
 
+_PARTS: dict[str, type[models.Model]] = {
+    "filters": Filter,
+    "recipients": Recipient,
+    "parameters": Parameter,
+}
+
+
 class SubscriptionSerializer(ModelSerializer):
     """A subscription; a list of parts that is given replaces the whole list."""
 
-    nested: ClassVar[frozenset[str]] = frozenset({"filters", "recipients", "parameters"})
+    nested: ClassVar[frozenset[str]] = frozenset(_PARTS)
 
     queue = serializers.SlugRelatedField("name", queryset=Queue.objects.all())
     event_types = serializers.SlugRelatedField(
@@ -99,6 +107,18 @@ class SubscriptionSerializer(ModelSerializer):
             raise serializers.ValidationError(f"Give each name once; given twice: {', '.join(twice)}.")
         return parameters
 
+    def vet(self, instance: Subscription, attrs: dict[str, Any]) -> None:
+        """Check it with all of its parts, those given now and those that stay."""
+        saved = instance.pk is not None
+        event_types = attrs.get("event_types", instance.event_types.all() if saved else ())
+        parts: dict[str, list[Any]] = {
+            name: [kind(**row) for row in attrs[name]]
+            if name in attrs
+            else list(getattr(instance, name).all() if saved else ())
+            for name, kind in _PARTS.items()
+        }
+        vet.check_subscription(instance, event_types=event_types, **parts)
+
     @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> Subscription:
         """Save the subscription and its parts, or nothing."""
@@ -120,11 +140,9 @@ class SubscriptionSerializer(ModelSerializer):
 
     def _replace(self, subscription: Subscription, parts: dict[str, list[dict[str, Any]]]) -> None:
         for name, rows in parts.items():
-            manager = getattr(subscription, name)
-            kind: type[models.Model] = manager.model
-            manager.all().delete()
+            getattr(subscription, name).all().delete()
             for row in rows:
-                kind(subscription=subscription, **row).save()
+                _PARTS[name](subscription=subscription, **row).save()
         # What was prefetched for reading is no longer so.
         subscription._prefetched_objects_cache = {}  # type: ignore[attr-defined]
 

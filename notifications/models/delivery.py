@@ -55,7 +55,9 @@ class Channel(models.Model):
         ]
         indexes = [
             # The claim reads this index, and nothing else does.
-            models.Index(fields=["due_at"], name="channel_due", condition=Q(due_at__isnull=False, is_paused=False))
+            models.Index(
+                fields=["due_at"], name="channel_due", condition=Q(due_at__isnull=False, is_paused=False)
+            )
         ]
 
     def __str__(self) -> str:
@@ -73,7 +75,11 @@ class Lane(models.Model):
     next_sequence = models.BigIntegerField(default=1, help_text="The number of its head.")
     due_at = models.DateTimeField(null=True, help_text="When its head may be sent; empty: idle or blocked.")
     blocked_by = models.ForeignKey(
-        "Delivery", models.SET_NULL, null=True, related_name="+", help_text="The head a person must decide on."
+        "Delivery",
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The head a person must decide on.",
     )
 
     class Meta:
@@ -83,7 +89,9 @@ class Lane(models.Model):
             models.CheckConstraint(
                 condition=Q(next_sequence__lte=models.F("tail") + 1), name="lane_head_within_tail"
             ),
-            models.CheckConstraint(condition=Q(blocked_by=None) | Q(due_at=None), name="lane_blocked_not_due"),
+            models.CheckConstraint(
+                condition=Q(blocked_by=None) | Q(due_at=None), name="lane_blocked_not_due"
+            ),
         ]
         indexes = [
             # The claim reads a channel's due lanes from this index.
@@ -190,7 +198,9 @@ class Delivery(models.Model):
             # The delivery log: newest of a status, of a subscription, to an address.
             models.Index(fields=["status", "-id"], name="delivery_by_status"),
             models.Index(fields=["subscription", "-id"], name="delivery_by_subscription"),
-            models.Index(fields=["recipient", "-id"], name="delivery_by_recipient", condition=~Q(recipient="")),
+            models.Index(
+                fields=["recipient", "-id"], name="delivery_by_recipient", condition=~Q(recipient="")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from events.models import Subscriber
 from notifications import endpoint_url
 from notifications.transports.signing import new_secret
 from smtpprofiles.encryption import EncryptedTextField
+from smtpprofiles.tls import validate_ca_certificate
 
 
 class Endpoint(models.Model):
@@ -32,6 +33,7 @@ class Endpoint(models.Model):
     ca_certificate = models.TextField(
         "CA certificate",
         blank=True,
+        validators=[validate_ca_certificate],
         help_text="PEM; only where the receiver's certificate comes from a private CA.",
     )
     timeout_seconds = models.PositiveSmallIntegerField(

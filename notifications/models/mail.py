@@ -31,7 +31,9 @@ class ProfileRule(models.Model):
     """Mails about this event type leave by this profile, unless their subscription names its own."""
 
     event_type = models.OneToOneField(EventType, models.CASCADE, related_name="profile_rule")
-    profile = models.ForeignKey(SmtpProfile, models.PROTECT, related_name="rules", verbose_name="SMTP profile")
+    profile = models.ForeignKey(
+        SmtpProfile, models.PROTECT, related_name="rules", verbose_name="SMTP profile"
+    )
 
     class Meta:
         verbose_name = "SMTP profile rule"

@@ -39,7 +39,12 @@ class Subscription(models.Model):
     on_update = models.BooleanField("update", default=True, help_text="Events that update it.")
     on_delete = models.BooleanField("delete", default=True, help_text="Events that end or delete it.")
     endpoint = models.ForeignKey(
-        Endpoint, models.PROTECT, null=True, blank=True, related_name="subscriptions", help_text="Webhook: call this."
+        Endpoint,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="subscriptions",
+        help_text="Webhook: call this.",
     )
     email_template = models.ForeignKey(
         EmailTemplate,
@@ -103,7 +108,9 @@ class Subscription(models.Model):
         """A webhook goes to an endpoint of the same subscriber."""
         if self.endpoint and self.endpoint.subscriber_id != self.subscriber_id:
             raise ValidationError(
-                {"endpoint": f"This endpoint belongs to {self.endpoint.subscriber}; choose one of the subscriber's."}
+                {
+                    "endpoint": f"This endpoint belongs to {self.endpoint.subscriber}; choose one of the subscriber's."
+                }
             )
 
     @property
@@ -141,7 +148,9 @@ class Recipient(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
     group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True)
     address = models.EmailField(blank=True)
-    token = models.CharField(max_length=100, blank=True, help_text="A token that holds an address: contact.email.")
+    token = models.CharField(
+        max_length=100, blank=True, help_text="A token that holds an address: contact.email."
+    )
 
     class Meta:
         ordering = ["id"]

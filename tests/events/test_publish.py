@@ -91,10 +91,14 @@ class TestTransaction:
     def test_a_rollback_of_the_caller_leaves_nothing(
         self, committed_thing: EventType, woken: list[int]
     ) -> None:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        @transaction.atomic
+        def bill() -> None:
             publish("thing.happened", EXACT, idempotency_key="k")
             assert counts() == [1, 1, 1]
             raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            bill()
 
         assert counts() == [0, 0, 0]
         assert woken == []
@@ -149,11 +153,16 @@ class TestTransaction:
         catalog_cache.find("thing.happened")
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE events_event ADD CONSTRAINT broken CHECK (id < 0) NOT VALID")
+
+        @transaction.atomic
+        def bill() -> None:
+            with pytest.raises(DatabaseError):
+                publish("thing.happened", EXACT)
+            Queue.objects.update(description="committed")
+
         try:
-            with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
-                with pytest.raises(DatabaseError):
-                    publish("thing.happened", EXACT)
-                Event.objects.count()
+            with pytest.raises(transaction.TransactionManagementError):
+                bill()
         finally:
             with connection.cursor() as cursor:
                 cursor.execute("ALTER TABLE events_event DROP CONSTRAINT broken")
@@ -255,7 +264,7 @@ class TestContent:
     @pytest.mark.parametrize("name", ["occurred_at", "deliver_at"])
     def test_a_time_without_an_offset_is_refused(self, thing: EventType, name: str) -> None:
         with pytest.raises(InvalidField, match="offset"):
-            publish("thing.happened", EXACT, **{name: datetime(2026, 1, 1)})  # type: ignore[arg-type]  # noqa: DTZ001
+            publish("thing.happened", EXACT, **{name: datetime(2026, 1, 1)})  # type: ignore[arg-type]
 
 
 class TestRouting:
@@ -294,7 +303,9 @@ class TestRouting:
 class TestIdempotency:
     def test_the_same_again_returns_the_first_event(self, thing: EventType, woken: list[int]) -> None:
         first = publish("thing.happened", EXACT, idempotency_key="k")
-        reordered = '{"account": {"id":"\\u0031001"}, "n":12345678901234567890, "a":"ë€","amount":1.99e1,"z":1.0}'
+        reordered = (
+            '{"account": {"id":"\\u0031001"}, "n":12345678901234567890, "a":"ë€","amount":1.99e1,"z":1.0}'
+        )
         again = publish("thing.happened", reordered, idempotency_key="k", account="1001")
 
         assert (first.created, again.created) == (True, False)
@@ -351,7 +362,8 @@ class TestIdempotency:
         Event.objects.all().delete()
 
         again = publish("thing.happened", EXACT, idempotency_key="k")
-        assert (again.created, again.event.uid, again.event.created_at) == (False, first.uid, None)
+        assert (again.created, again.event.uid) == (False, first.uid)
+        assert again.event.data == EXACT
         with pytest.raises(IdempotencyConflict, match="no longer kept"):
             publish("thing.happened", {"account": {"id": "2"}}, idempotency_key="k")
         assert counts() == [0, 0, 1]
@@ -435,7 +447,12 @@ class TestBatch:
                 place="/events",
             )
         fields = [error.field for error in refused.value.errors]
-        assert fields == ["/events/1/data/account/id", "/events/2/data", "/events/2/account", "/events/2/ordering_key"]
+        assert fields == [
+            "/events/1/data/account/id",
+            "/events/2/data",
+            "/events/2/account",
+            "/events/2/ordering_key",
+        ]
         assert counts() == [1, 1, 1]
 
     def test_each_by_itself_publishes_what_can_be(self, thing: EventType) -> None:
@@ -493,6 +510,8 @@ class TestCanonical:
     def test_only_the_meaning_counts(self, one: str, other: str, equal: bool) -> None:
         assert (canonical(parse(one).value) == canonical(parse(other).value)) is equal
 
-    @given(st.decimals(allow_nan=False, allow_infinity=False), st.decimals(allow_nan=False, allow_infinity=False))
+    @given(
+        st.decimals(allow_nan=False, allow_infinity=False), st.decimals(allow_nan=False, allow_infinity=False)
+    )
     def test_numbers_are_one_exactly_when_they_are_equal(self, one: Decimal, other: Decimal) -> None:
         assert (canonical(one) == canonical(other)) is (one == other)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.utils import timezone
 from standardwebhooks import Webhook
@@ -13,12 +14,23 @@ from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
 from notifications import claim
 from notifications.engine import Engine
-from notifications.models import Attempt, Channel, Delivery, Lane, Parameter
+from notifications.fan_out import fan_out
+from notifications.models import (
+    Attempt,
+    Channel,
+    Delivery,
+    Filter,
+    Lane,
+    Parameter,
+    Recipient,
+    Subscription,
+)
 from tests.factories import (
     EmailSubscriptionFactory,
     EmailTemplateFactory,
     QueueFactory,
     SmtpProfileFactory,
+    UserFactory,
     WebhookSubscriptionFactory,
 )
 
@@ -41,8 +53,12 @@ def test_an_event_reaches_its_endpoint_signed_and_byte_for_byte(catalog, https_r
         subscription=subscription, name="X-Total", value="{{ invoice.total }} {{ invoice.currency }}",
         source="liquid", placement="header",
     )  # fmt: skip
-    Parameter.objects.create(subscription=subscription, name="tenant", value="a b", source="static", placement="query")
-    data = '{"account":{"id":"7"},"invoice":{"id":"9","number":"INV-9","total":19.90,"currency":"EUR","ë":"€"}}'
+    Parameter.objects.create(
+        subscription=subscription, name="tenant", value="a b", source="static", placement="query"
+    )
+    data = (
+        '{"account":{"id":"7"},"invoice":{"id":"9","number":"INV-9","total":19.90,"currency":"EUR","ë":"€"}}'
+    )
     event = publish("invoice.posted", data).event
 
     assert run() == 1
@@ -140,7 +156,10 @@ def test_a_lane_that_skips_goes_on_without_what_failed_for_good(catalog, https_r
 
     run()
 
-    assert list(subscription.deliveries.order_by("id").values_list("status", flat=True)) == ["dead", "delivered"]
+    assert list(subscription.deliveries.order_by("id").values_list("status", flat=True)) == [
+        "dead",
+        "delivered",
+    ]
 
 
 def test_the_standard_schedule_waits_five_seconds_before_the_second_attempt(catalog, https_receiver):
@@ -239,9 +258,6 @@ def test_an_event_that_breaks_fan_out_is_quarantined_alone(catalog, https_receiv
     WebhookSubscriptionFactory()
     before, broken, after = (post_invoice(catalog) for _ in range(3))
     Event.objects.filter(pk=broken.pk).update(data="not json")
-    subscription = Delivery.objects.none()
-    from notifications.models import Filter, Subscription
-
     Filter.objects.create(subscription=Subscription.objects.get(), token="account.id", value="1001")
 
     run()
@@ -250,7 +266,6 @@ def test_an_event_that_breaks_fan_out_is_quarantined_alone(catalog, https_receiv
     assert list(Delivery.objects.order_by("id").values_list("event_id", "sequence", "status")) == [
         (before.pk, 1, "delivered"), (after.pk, 2, "delivered")
     ]  # fmt: skip
-    assert not subscription.exists()
     assert not InboxEntry.objects.exists()
 
 
@@ -303,8 +318,6 @@ def test_what_took_three_workers_down_is_held(catalog, https_receiver):
 
 
 def _taken_by_a_worker_that_died() -> Delivery:
-    from notifications.fan_out import fan_out
-
     fan_out()
     leases = claim.lease("dead:1", limit=10)
     claim.fetch(leases)
@@ -325,17 +338,17 @@ def test_an_event_with_a_time_of_its_own_waits_for_it(catalog, https_receiver):
 
 
 def test_recipients_are_frozen_users_groups_addresses_and_tokens_each_once(catalog, smtp_sink):
-    from django.contrib.auth.models import Group
-
-    from notifications.models import Recipient
-    from tests.factories import UserFactory
-
     SmtpProfileFactory()
     subscription = EmailSubscriptionFactory(address="Ops@example.com")
     group = Group.objects.create(name="billing")
     member, gone = UserFactory(email="member@example.com"), UserFactory(is_active=False)
     group.user_set.add(member, gone)
-    for recipient in ({"user": member}, {"group": group}, {"token": "contact.email"}, {"address": "ops@example.com"}):
+    for recipient in (
+        {"user": member},
+        {"group": group},
+        {"token": "contact.email"},
+        {"address": "ops@example.com"},
+    ):
         Recipient.objects.create(subscription=subscription, **recipient)
     data = catalog["invoice.posted"].sample
     data["contact"]["email"] = "payer@example.com"
@@ -349,8 +362,6 @@ def test_recipients_are_frozen_users_groups_addresses_and_tokens_each_once(catal
 
 
 def test_an_email_without_any_recipient_is_suppressed_with_the_reason(catalog, smtp_sink):
-    from notifications.models import Recipient
-
     SmtpProfileFactory()
     subscription = EmailSubscriptionFactory()
     Recipient.objects.all().delete()
@@ -395,3 +406,52 @@ def test_a_host_whose_clock_is_ten_minutes_fast_delivers_all_the_same(catalog, h
     run()
 
     assert Delivery.objects.get().status == "delivered"
+
+
+def test_a_mail_that_cannot_be_rendered_stops_its_lane_only_when_its_turn_has_come(catalog, smtp_sink):
+    SmtpProfileFactory()
+    template = EmailTemplateFactory(
+        text="{% if invoice.id == '2' %}{% for i in (1..100000000) %}x{% endfor %}{% endif %}{{ invoice.id }}"
+    )
+    subscription = EmailSubscriptionFactory(email_template=template)
+    for number in ("1", "2", "3"):
+        publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": number}})
+
+    run()
+
+    assert list(subscription.deliveries.order_by("sequence").values_list("status", flat=True)) == [
+        "delivered", "held", "pending"
+    ]  # fmt: skip
+    lane = Lane.objects.get()
+    assert (lane.next_sequence, lane.blocked_by.sequence) == (2, 2)
+    assert [mail.parsed().get_body(("plain",)).get_content().strip() for mail in smtp_sink.mails] == ["1"]
+
+
+def test_a_lane_goes_past_what_was_cancelled_behind_its_head(catalog, https_receiver):
+    subscription = WebhookSubscriptionFactory()
+    for number in range(4):
+        publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": str(number)}})
+    fan_out()
+    cancelled = subscription.deliveries.filter(sequence__in=[2, 4])
+    cancelled.update(status="cancelled", due_at=None, settled_at=timezone.now())
+
+    run()
+
+    assert [json.loads(r.body)["sequence"] for r in https_receiver.received] == [1, 3]
+    assert list(Lane.objects.values_list("next_sequence", "due_at")) == [(5, None)]
+
+
+def test_a_busy_endpoint_does_not_keep_its_worker_from_the_others(catalog, https_receiver):
+    queue = QueueFactory(is_ordered=False)
+    WebhookSubscriptionFactory(queue=queue, endpoint__path="/busy")
+    for number in range(600):
+        publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": str(number)}})
+    fan_out()
+    WebhookSubscriptionFactory(queue=queue, endpoint__path="/late")
+    publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "last"}})
+
+    run()
+
+    paths = [r.path for r in https_receiver.received]
+    assert (paths.count("/busy"), paths.count("/late")) == (601, 1)
+    assert paths.index("/late") < 300

@@ -21,17 +21,19 @@ pytestmark = pytest.mark.timeout(60)
 # A main process with a grandchild, each of which says who it is: like a cluster and its worker.
 FAMILY = """
 import os, signal, sys, time
+def say(line):  # In one piece: both write to the same file.
+    os.write(1, (line + chr(10)).encode())
 if os.fork() == 0:
-    signal.signal(signal.SIGTERM, lambda *_: print("worker got SIGTERM", flush=True))
-    print("worker", os.getpid(), flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: say("worker got SIGTERM"))
+    say(f"worker {{os.getpid()}}")
     while True:
         time.sleep(1)
 {handler}
-print("main", os.getpid(), flush=True)
+say(f"main {{os.getpid()}}")
 while True:
     time.sleep(0.05)
 """
-POLITE = "signal.signal(signal.SIGTERM, lambda *_: (print('goodbye', flush=True), sys.exit(0)))"
+POLITE = "signal.signal(signal.SIGTERM, lambda *_: (say('goodbye'), sys.exit(0)))"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 

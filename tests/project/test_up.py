@@ -1,5 +1,6 @@
 """`manage.py up` as a person runs it: a checkout of its own, real processes, real kills."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -21,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds the product's processes through /proc"),
 ]
 
-PARTS = ("manage.py", "project", "events", "notifications", "smtpprofiles", "templates")
+PARTS = ("manage.py", "pyproject.toml", "project", "events", "notifications", "smtpprofiles", "templates")
 OWN_SETTINGS = {"DATABASE_URL", "SECRET_KEY", "SECRETS_KEYS", "BASE_URL"}
 
 
@@ -106,8 +107,13 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         else:
             shutil.copy2(source, folder / part)
     yield folder
-    for pid in processes(folder):
-        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while (left := processes(folder)) and time.monotonic() < deadline:
+        for pid, command in left.items():
+            if "project.keeper" not in command and "postgres" not in command:  # Those stop by themselves.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
     embedded.discard(folder / "var")
 
 

@@ -1,0 +1,7 @@
+"""Telling the app above what an operator did here; it keeps the audit log."""
+
+from django.dispatch import Signal
+
+# Sent inside the transaction of the action, with `actor` (a user), `action` (noun.verb),
+# `subjects` (what it was done to, as text) and `reason`.
+operator_acted = Signal()

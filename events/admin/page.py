@@ -1,0 +1,179 @@
+"""The kinds of pages that the console is made of.
+
+1. A list never counts, sorts or searches a table that may hold millions of rows: counts stop at 10,000 and
+   searches are exact, on indexed columns.
+2. What an operator may do is an admin action. The same action is a button on the page of one row. Each is a
+   POST with a permission, asks why, and reports how many rows it changed.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
+
+from .typed import ModelAdmin, Paginator, TabularInline
+
+M = TypeVar("M", bound=Model)
+P = TypeVar("P", bound=Model)
+
+COUNT_LIMIT = 10_000
+
+
+class CappedPaginator(Paginator[Any]):
+    """Pages over at most the first 10,000 rows; counting stops there."""
+
+    @cached_property
+    def found(self) -> int:
+        """How many rows there are, at most one more than the limit."""
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return rows.order_by().values("pk")[: COUNT_LIMIT + 1].count()
+        return len(rows)
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows are shown over all pages."""
+        return min(self.found, COUNT_LIMIT)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there are more rows than are counted."""
+        return self.found > COUNT_LIMIT
+
+
+class ReasonForm(ActionForm):
+    """The choice of an action, and why it is done."""
+
+    reason = forms.CharField(
+        label="Reason:",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"size": 30, "autocomplete": "off"}),
+    )
+
+
+class Page(ModelAdmin[M]):
+    """Lists that stay cheap, and actions that are buttons too."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 50
+    action_form = ReasonForm
+    change_form_template = "admin/page_change_form.html"
+    # Names of the actions that are buttons on the page of one row, in order.
+    buttons: Sequence[str] = ()
+
+    def offers(self, name: str, row: M) -> bool:  # noqa: ARG002 - for those that override it
+        """Tell whether a button makes sense on this row."""
+        return True
+
+    def get_urls(self) -> list[URLPattern]:
+        """Beside Django's own, the address that buttons post to."""
+        press = path(
+            "<path:object_id>/do/<slug:name>/",
+            self.admin_site.admin_view(self.press),
+            name=f"{self.opts.app_label}_{self.opts.model_name}_do",
+        )
+        return [press, *super().get_urls()]
+
+    @method_decorator(csrf_protect)
+    def press(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """Run an action on one row."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        action = self.get_actions(request).get(name)
+        if name not in self.buttons or action is None:
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        response = action[0](self, request, self.get_queryset(request).filter(pk=row.pk))
+        if isinstance(response, HttpResponse):
+            return response
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return HttpResponseRedirect(reverse(page, args=[object_id]))
+
+    def render_change_form(  # noqa: PLR0917 - Django's signature
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: M | None = None,
+    ) -> HttpResponse:
+        """Show the buttons that this user may press on this row."""
+        if obj is not None and obj.pk:
+            page = f"admin:{self.opts.app_label}_{self.opts.model_name}_do"
+            actions = self.get_actions(request)
+            context["buttons"] = [
+                {"label": str(action[2]), "url": reverse(page, args=[obj.pk, name])}
+                for name in self.buttons
+                if (action := actions.get(name)) and self.offers(name, obj)
+            ]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def tell(self, request: HttpRequest, done: str, refused: Sequence[str] = ()) -> None:
+        """Report what an action did, and what it refused."""
+        self.message_user(request, done, messages.WARNING if refused else messages.SUCCESS)
+        for text in refused:
+            self.message_user(request, text, messages.WARNING)
+
+
+class RecordPage(Page[M]):
+    """Rows that the system writes and people read."""
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Nobody adds one here."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: M | None = None) -> bool:
+        """Nobody changes one here."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: M | None = None) -> bool:
+        """Nobody deletes one here."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Whoever may view or change it, as Django has it: the page itself changes nothing."""
+        names = (f"{self.opts.app_label}.{verb}_{self.opts.model_name}" for verb in ("view", "change"))
+        return super().has_view_permission(request, obj) or any(map(request.user.has_perm, names))
+
+
+class RecordInline(TabularInline[M, P]):
+    """Rows that are shown inside another page and edited elsewhere."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nobody adds one here."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nobody changes one here."""
+        return False
+
+
+def reason_of(request: HttpRequest) -> str:
+    """Return why an action is done, as the user put it."""
+    return " ".join(request.POST.get("reason", "").split())[:500]
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 delivery, 2 deliveries."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

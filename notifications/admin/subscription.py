@@ -1,0 +1,139 @@
+"""Subscriptions, with their recipients, parameters and filters."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events.admin.page import Page
+from events.admin.typed import TabularInline
+from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
+from notifications.models import Filter, Parameter, Recipient, Subscription
+
+
+class RecipientInline(TabularInline[Recipient, Subscription]):
+    """Email only: one of user, group, address and token in each row."""
+
+    model = Recipient
+    formset = RecipientFormSet
+    extra = 1
+    autocomplete_fields = ["user", "group"]
+    verbose_name_plural = "recipients (email only; one of the four in each row)"
+
+
+class ParameterInline(TabularInline[Parameter, Subscription]):
+    """Webhooks only: name/value pairs of the callout."""
+
+    model = Parameter
+    formset = ParameterFormSet
+    extra = 0
+    verbose_name_plural = "parameters (webhooks only)"
+
+
+class FilterInline(TabularInline[Filter, Subscription]):
+    """Conditions on the payload; all of them must hold."""
+
+    model = Filter
+    formset = FilterFormSet
+    extra = 0
+    verbose_name_plural = "filters (all of them must hold; none: every event)"
+
+
+class MediumFilter(admin.SimpleListFilter):
+    """Webhooks or email."""
+
+    title = "medium"
+    parameter_name = "medium"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """The two that there are."""
+        return [("webhook", "Webhook"), ("email", "Email")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The subscriptions of the chosen one."""
+        if self.value() in ("webhook", "email"):
+            return queryset.filter(endpoint__isnull=self.value() == "email")
+        return queryset
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(Page[Subscription]):
+    """Who is told what, and how."""
+
+    form = SubscriptionForm
+    list_display = ["name", "subscriber", "queue", "notification", "operation_list", "is_active"]
+    list_filter = ["is_active", MediumFilter, "queue", "subscriber"]
+    search_fields = ["name", "subscriber__name"]
+    search_help_text = "Name or subscriber"
+    autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
+    inlines = [RecipientInline, ParameterInline, FilterInline]
+    readonly_fields = ["deliveries"]
+    fieldsets = [
+        (None, {"fields": ["subscriber", "name", "is_active", "deliveries"]}),
+        (
+            "Which events",
+            {"fields": ["queue", "event_types", ("on_create", "on_update", "on_delete"), "on_failure"]},
+        ),
+        (
+            "Which notification: an endpoint or an email template",
+            {
+                "fields": ["endpoint", "email_template", "profile"],
+                "description": "Add the endpoint first, on its own page: that shows its signing secret.",
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        """With what the list shows, without secrets."""
+        related = ("subscriber", "queue", "endpoint", "email_template")
+        secrets = ("endpoint__secret", "endpoint__ca_certificate", "email_template__text", "email_template__html")
+        return super().get_queryset(request).select_related(*related).defer(*secrets)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """No pop-up that adds an endpoint: its page shows the secret once, and a pop-up closes itself."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "endpoint" and hasattr(field.widget, "can_add_related"):
+            field.widget.can_add_related = False
+        return field
+
+    @admin.display(description="notification")
+    def notification(self, row: Subscription) -> str:
+        """The endpoint or template, with its medium."""
+        return f"webhook: {row.endpoint}" if row.endpoint else f"email: {row.email_template}"
+
+    @admin.display(description="operations")
+    def operation_list(self, row: Subscription) -> str:
+        """Which of create, update and delete it gets."""
+        return ", ".join(name for name in ("create", "update", "delete") if name in row.operations)
+
+    @admin.display(description="deliveries")
+    def deliveries(self, row: Subscription) -> SafeString | str:
+        """A link to what it has sent and is about to send."""
+        if row.pk is None:
+            return "None yet."
+        url = f"{reverse('admin:notifications_delivery_changelist')}?subscription__id__exact={row.pk}"
+        return format_html('<a href="{}">Its deliveries</a>', url)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the rows, and say which chosen event types can never come."""
+        super().save_related(request, form, formsets, change)
+        subscription: Subscription = form.instance
+        chosen = list(subscription.event_types.all())
+        routed = set(subscription.queue.routes.values_list("event_type_id", flat=True))
+        missing = [each.code for each in chosen if each.pk not in routed]
+        if missing:
+            self._warn(request, f"{', '.join(missing)} does not flow into the queue {subscription.queue}. "
+                       "Add it to the queue's event types, or this subscription never gets it.")
+        elif not chosen and not routed:
+            self._warn(request, f"No event type flows into the queue {subscription.queue} yet.")
+        unwanted = [each.code for each in chosen if each.operation not in subscription.operations]
+        if unwanted:
+            self._warn(request, f"{', '.join(unwanted)}: the operation of this event type is not ticked, "
+                       "so it is not sent.")
+
+    def _warn(self, request: HttpRequest, text: str) -> None:
+        self.message_user(request, text, messages.WARNING)

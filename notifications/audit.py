@@ -1,0 +1,29 @@
+"""Writing down who did what, when and why."""
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from events.models import ApiKey
+
+from .models import AuditEntry
+
+Actor = AbstractBaseUser | AnonymousUser | ApiKey
+
+
+def record(actor: Actor, action: str, subjects: Iterable[str], reason: str = "") -> None:
+    """Keep one entry a subject, in the caller's transaction. `action` is noun.verb, as in delivery.retry."""
+    is_person = isinstance(actor, AbstractBaseUser)
+    name = f"API key {actor.prefix}" if isinstance(actor, ApiKey) else str(actor)
+    AuditEntry.objects.bulk_create(
+        [
+            AuditEntry(
+                actor_id=actor.pk if is_person else None,
+                actor_name=name[:150],
+                action=action,
+                subject=subject[:200],
+                reason=reason,
+            )
+            for subject in subjects
+        ]
+    )

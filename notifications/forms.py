@@ -1,0 +1,152 @@
+"""The console's forms for endpoints, subscriptions and templates: every refusal at the field that mends it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from events.admin.typed import BaseInlineFormSet, ModelForm
+
+from . import vet
+from .models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
+from .tokens import Offer
+
+
+class EndpointForm(ModelForm[Endpoint]):
+    """An endpoint, with its base URL on one line."""
+
+    class Meta:
+        model = Endpoint
+        fields = ["subscriber", "name", "base_url", "path", "ca_certificate", "timeout_seconds"]
+        widgets = {"base_url": AdminTextInputWidget(), "path": AdminTextInputWidget()}
+
+
+class EmailTemplateForm(ModelForm[EmailTemplate]):
+    """A template whose tokens all of its event types offer."""
+
+    class Meta:
+        model = EmailTemplate
+        fields = ["name", "event_types", "subject", "text", "html"]
+        widgets = {
+            "subject": forms.TextInput(attrs={"class": "vLargeTextField"}),
+            "text": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "true"}),
+            "html": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "false"}),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        """Check the three parts against the event types chosen with them."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                vet.check_template(
+                    event_types=cleaned["event_types"],
+                    subject=cleaned["subject"],
+                    text=cleaned["text"],
+                    html=cleaned["html"],
+                    template=self.instance if self.instance.pk else None,
+                )
+            except ValidationError as error:
+                self.add_error(None, error)
+        return cleaned
+
+
+class SubscriptionForm(ModelForm[Subscription]):
+    """A subscription; what it may use is worked out here, for the rows inside it."""
+
+    class Meta:
+        model = Subscription
+        fields = [
+            "subscriber",
+            "name",
+            "queue",
+            "event_types",
+            "on_create",
+            "on_update",
+            "on_delete",
+            "endpoint",
+            "email_template",
+            "profile",
+            "on_failure",
+            "is_active",
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Exactly one destination, and a template that fits."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        draft = Subscription(**{name: value for name, value in cleaned.items() if name != "event_types"})
+        try:
+            vet.check_destination(draft)
+            offered = vet.offer_to(draft, cleaned["event_types"])
+            self.instance.offered = offered  # type: ignore[attr-defined]  # for the formsets below
+            vet.check_template_of(draft, offered)
+        except ValidationError as error:
+            self.add_error(None if hasattr(error, "error_dict") else "email_template", error)
+        return cleaned
+
+
+class _PartFormSet(BaseInlineFormSet[Model, Subscription, Any]):
+    """Rows of a subscription, checked against what it may use."""
+
+    def clean(self) -> None:
+        """Check the rows that stay, once the subscription itself is sound."""
+        super().clean()
+        offered = getattr(self.instance, "offered", None)
+        if offered is None:
+            return
+        staying = [
+            form
+            for form in self.forms
+            if (form.has_changed() or form.instance.pk) and not form.cleaned_data.get("DELETE")
+        ]
+        for form in staying:
+            if form.errors:
+                continue
+            try:
+                self.check_row(form.instance, offered)
+            except ValidationError as error:
+                form.add_error(None, error)
+        self.check_all(len(staying))
+
+    def check_row(self, row: Any, offered: Offer) -> None:
+        """Raise a ValidationError by field."""
+
+    def check_all(self, count: int) -> None:
+        """Raise a ValidationError for the rows as a whole."""
+
+
+class ParameterFormSet(_PartFormSet):
+    """The parameters of a callout."""
+
+    def check_row(self, row: Parameter, offered: Offer) -> None:
+        """Legal tokens, sound Liquid, free names."""
+        if offered.medium == "webhook":
+            vet.check_parameter(row, offered)
+
+    def check_all(self, count: int) -> None:
+        """For webhooks only."""
+        vet.check_medium_of_parameters(self.instance, count)
+
+
+class FilterFormSet(_PartFormSet):
+    """The conditions of a subscription."""
+
+    def check_row(self, row: Filter, offered: Offer) -> None:
+        """Tokens of the payload."""
+        vet.check_filter(row, offered)
+
+
+class RecipientFormSet(_PartFormSet):
+    """Who gets the email."""
+
+    def check_row(self, row: Recipient, offered: Offer) -> None:
+        """A token that holds an address."""
+        if offered.medium == "email":
+            vet.check_recipient(row, offered)
+
+    def check_all(self, count: int) -> None:
+        """For email at least one, for webhooks none."""
+        vet.check_medium_of_recipients(self.instance, count)
