@@ -174,7 +174,7 @@ def fetch(leases: Iterable[Lease]) -> Work:
     that turns out to be lost or paused is marked so.
     """
     asked = {lease.channel_id: lease for lease in leases}
-    parameters = {
+    parameters: dict[str, Any] = {
         "channels": list(asked),
         "epochs": [lease.epoch for lease in asked.values()],
         "rooms": [lease.room for lease in asked.values()],

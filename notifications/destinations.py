@@ -47,12 +47,12 @@ class Directory:
     """The senders and notifications that one worker uses."""
 
     def __init__(self) -> None:
-        self._senders: dict[tuple[str, int], tuple[float, object, Sender]] = {}
+        self._senders: dict[tuple[int | None, int | None], tuple[float, object, Sender]] = {}
         self._notifications: dict[int, tuple[float, Notification]] = {}
 
     def sender(self, endpoint_id: int | None, profile_id: int | None) -> Sender:
         """Return the sender of an endpoint or profile; its connections last until it is edited."""
-        key = ("endpoint", endpoint_id) if endpoint_id else ("profile", profile_id or 0)
+        key = (endpoint_id, profile_id)
         known = self._senders.get(key)
         now = time.monotonic()
         if known and now - known[0] < KEPT_FOR:
@@ -116,7 +116,7 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
             max_in_flight=endpoint.max_in_flight,
             timeout=webhook.timeout_seconds,
         )
-    profile = SmtpProfile.objects.get(pk=profile_id)
+    profile = SmtpProfile.objects.get(pk=profile_id or 0)
     mail = EmailDestination(
         host=profile.host,
         port=profile.port,

@@ -98,13 +98,13 @@ class _Batch:
                     deliveries.Draft(
                         event_id=fact.id,
                         subscription_id=plan.subscription_id,
-                        recipient=address or "",
+                        recipient=address,
                         endpoint_id=plan.endpoint_id,
                         profile_id=profile_id if plan.is_email else None,
                         lane_key=fact.ordering_key if plan.is_ordered else None,
                         undeliverable=_undeliverable(plan, address, profile_id),
                     )
-                    for address in recipients(plan, fact) or [None]
+                    for address in recipients(plan, fact) or [""]
                 ]
         return found
 
@@ -116,17 +116,17 @@ class _LazyData(dict[str, object]):
         super().__init__()
         self._text: str | None = text
 
-    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, key: str, default: object = None) -> object:
         if self._text is not None:
             self.update(json.loads(self._text, parse_float=str))
             self._text = None
         return super().get(key, default)
 
 
-def _undeliverable(plan: Plan, address: str | None, profile_id: int | None) -> str:
+def _undeliverable(plan: Plan, address: str, profile_id: int | None) -> str:
     if not plan.is_email:
         return ""
-    if address is None:
+    if not address:
         wanted = ", ".join(plan.address_tokens)
         return (
             f"No recipient: {wanted} has no value in this event."

@@ -1,6 +1,6 @@
 """The console's forms for endpoints, subscriptions and templates: every refusal at the field that mends it."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
@@ -88,7 +88,10 @@ class SubscriptionForm(ModelForm[Subscription]):
         return cleaned
 
 
-class _PartFormSet(BaseInlineFormSet[Model, Subscription, Any]):
+Part = TypeVar("Part", bound=Model)
+
+
+class _PartFormSet(BaseInlineFormSet[Part, Subscription, ModelForm[Part]]):
     """Rows of a subscription, checked against what it may use."""
 
     def clean(self) -> None:
@@ -111,14 +114,14 @@ class _PartFormSet(BaseInlineFormSet[Model, Subscription, Any]):
                 form.add_error(None, error)
         self.check_all(len(staying))
 
-    def check_row(self, row: Any, offered: Offer) -> None:
+    def check_row(self, row: Part, offered: Offer) -> None:
         """Raise a ValidationError by field."""
 
     def check_all(self, count: int) -> None:
         """Raise a ValidationError for the rows as a whole."""
 
 
-class ParameterFormSet(_PartFormSet):
+class ParameterFormSet(_PartFormSet[Parameter]):
     """The parameters of a callout."""
 
     def check_row(self, row: Parameter, offered: Offer) -> None:
@@ -131,7 +134,7 @@ class ParameterFormSet(_PartFormSet):
         vet.check_medium_of_parameters(self.instance, count)
 
 
-class FilterFormSet(_PartFormSet):
+class FilterFormSet(_PartFormSet[Filter]):
     """The conditions of a subscription."""
 
     def check_row(self, row: Filter, offered: Offer) -> None:
@@ -139,7 +142,7 @@ class FilterFormSet(_PartFormSet):
         vet.check_filter(row, offered)
 
 
-class RecipientFormSet(_PartFormSet):
+class RecipientFormSet(_PartFormSet[Recipient]):
     """Who gets the email."""
 
     def check_row(self, row: Recipient, offered: Offer) -> None:

@@ -102,13 +102,14 @@ class Holdings:
         self._results += prepared.results
         self._untried += prepared.untried
         for (channel_id, lane_id), items in prepared.queues.items():
-            self._submit(self.leases[channel_id], lane_id, items)
+            if items:
+                self._submit(self.leases[channel_id], lane_id, items)
 
     def _submit(self, lease: Lease, lane_id: int | None, items: list[Item]) -> None:
         """Hand a lane's items to one thread, others to as many threads as the channel has room for."""
         if lane_id is not None:
             lease.busy_lanes.add(lane_id)
-            shares = [items] if items else []
+            shares = [items]
         else:
             shares = [items[start :: lease.room] for start in range(min(lease.room, len(items)))]
         sender = self._directory.sender(lease.endpoint_id, lease.profile_id)

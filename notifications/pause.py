@@ -15,7 +15,7 @@ def pause(*, endpoint_id: int | None, profile_id: int | None, reason: str) -> No
     """Pause it with a reason that people can act on; emptying the reason in the admin resumes it."""
     model: type[Endpoint] | type[SmtpProfile] = Endpoint if endpoint_id else SmtpProfile
     with transaction.atomic():
-        destination = model.objects.select_for_update().get(pk=endpoint_id or profile_id)
+        destination = model.objects.select_for_update().get(pk=endpoint_id or profile_id or 0)
         if destination.paused_reason:
             return
         destination.paused_reason = reason

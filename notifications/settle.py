@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -126,7 +127,7 @@ def settle(
             lease.is_lost = True
 
 
-def _columns(results: Sequence[Result]) -> dict[str, object]:
+def _columns(results: Sequence[Result]) -> dict[str, Any]:
     tried = [(result, result.outcome) for result in results]
     return {
         "attempt": [r.attempt_id for r, _ in tried],
@@ -152,7 +153,7 @@ def _columns(results: Sequence[Result]) -> dict[str, object]:
     }
 
 
-def _lanes(results: Sequence[Result]) -> dict[str, object]:
+def _lanes(results: Sequence[Result]) -> dict[str, Any]:
     """Fold the results of each lane, which come in its order, into where its head is now."""
     heads: dict[int, tuple[Result, int, float | None, int | None]] = {}
     for result in results:

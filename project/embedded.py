@@ -41,17 +41,20 @@ _PATIENCE = 120.0
 _joined: dict[Path, int] = {}
 
 
-def join(var_dir: Path | None = None, *, options: Mapping[str, str] | None = None) -> None:
+def join(
+    var_dir: Path | None = None, *, options: Mapping[str, str] | None = None, install: Path | None = None
+) -> None:
     """Become a user of the server, and start it if nobody runs it; calling it again costs next to nothing.
 
-    `options` are PostgreSQL's own settings, and count only for whoever starts the server.
+    `options` are PostgreSQL's own settings, `install` the folder of its bin and lib; both count only for
+    whoever starts the server.
     EmbeddedPostgresError says why it cannot be.
     """
     var_dir = (var_dir or BASE_DIR / "var").resolve()
     locks = var_dir / "locks"
     if var_dir in _joined and _kept(locks):
         return
-    install = embedded_place.installed()
+    install = install or embedded_place.installed()
     try:
         locks.mkdir(parents=True, exist_ok=True)
         start = _open(locks / "start.lock")

@@ -1,10 +1,18 @@
 """The product's own processes, and whether its web server answers."""
 
 import http.client
+import os
 import socket
 import sys
 
+import structlog
+from django.db import DatabaseError
+
+from notifications.runners import CLUSTER_VARIABLE, ask_to_stop
+
 from .supervise import Child
+
+log = structlog.get_logger(__name__)
 
 _CLUSTER_GRACE = 20.0
 _WEB_GRACE = 5.0
@@ -23,11 +31,25 @@ def children(web: socket.socket, base_url: str) -> tuple[Child, ...]:
         Child(
             name="delivery",
             command=cluster,
-            environment={**address, "Q_CLUSTER_NAME": "delivery"},
+            environment={**address, "Q_CLUSTER_NAME": "delivery", CLUSTER_VARIABLE: _name()},
             grace=_CLUSTER_GRACE,
+            hurry=_hurry,
         ),
         Child(name="default", command=cluster, environment=address, grace=_CLUSTER_GRACE),
     )
+
+
+def _name() -> str:
+    """Return what the rows of this product's workers are known by."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _hurry() -> None:
+    """Ask the workers to end now: django-q2 waits for its tasks, and a drain waits for work."""
+    try:
+        ask_to_stop(_name())
+    except DatabaseError as error:
+        log.warning("workers not asked to stop; they end with their budget", error=str(error))
 
 
 def local_url(web: socket.socket) -> str:

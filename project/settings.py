@@ -109,6 +109,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 # A connection is kept, and tried before use: a restarted PostgreSQL costs nobody an error page.
 DATABASES["default"].update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+# A server with fsync off is refused, unless nothing in it is worth keeping, as in tests.
+DURABILITY_NOT_NEEDED = env.bool("DURABILITY_NOT_NEEDED", default=False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -166,6 +168,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "EventSourceEnum": "events.models.Event.Source",
+        "ParameterSourceEnum": "notifications.models.Parameter.Source",
+    },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 11 * 1024 * 1024  # a batch of 10 MB, and its envelope
 

@@ -29,13 +29,17 @@ _SHIM_MARGIN = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A process to keep running: `inherits` are open descriptors, `grace` the seconds it may take to stop."""
+    """A process to keep running: `inherits` are open descriptors, `grace` the seconds it may take to stop.
+
+    `hurry` is called once it has been asked to stop, for what a signal cannot reach.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     inherits: tuple[int, ...] = ()
     grace: float = 5.0
+    hurry: Callable[[], None] = lambda: None
 
 
 @dataclass(kw_only=True)
@@ -161,6 +165,8 @@ class Supervisor:
 
     def _stop(self, asked: list[_Running]) -> None:
         _signal(asked, signal.SIGTERM)
+        for running in asked:
+            running.child.hurry()
         begun, requests = time.monotonic(), self.stop_requests
         killed = False
         while alive := [running for running in asked if running.process and running.process.poll() is None]:

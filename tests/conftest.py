@@ -11,7 +11,7 @@ from tests import database
 database.begin()  # before anything reads the settings
 django.setup()  # the factories and fixtures import models
 
-from events import catalog_cache, sync  # noqa: E402
+from events import authentication, catalog_cache, sync  # noqa: E402
 from events.models import EventType  # noqa: E402
 
 pytest_plugins = ["tests.servers"]
@@ -21,8 +21,10 @@ pytest_plugins = ["tests.servers"]
 def fresh_catalog_cache() -> Iterator[None]:
     """No test sees the event types of another."""
     catalog_cache.clear()
+    authentication.clear()
     yield
     catalog_cache.clear()
+    authentication.clear()
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ def environment() -> dict[str, str]:
         "OUTBOUND_CONNECT_TO": ",".join(settings.OUTBOUND_CONNECT_TO),
         "OUTBOUND_CONNECT_TO_ALLOWED": "1",
         "OUTBOUND_CA_BUNDLE": settings.OUTBOUND_CA_BUNDLE,
-        "TESTING": "1",
     }
 
 

@@ -80,4 +80,6 @@ class ProfileRuleAdmin(Page[ProfileRule]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileRule]:
         """Without the passwords: nothing here reads them."""
-        return super().get_queryset(request).select_related("event_type", "profile").defer("profile__password")
+        return (
+            super().get_queryset(request).select_related("event_type", "profile").defer("profile__password")
+        )

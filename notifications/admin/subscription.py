@@ -90,14 +90,20 @@ class SubscriptionAdmin(Page[Subscription]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         """With what the list shows, without secrets."""
         related = ("subscriber", "queue", "endpoint", "email_template")
-        secrets = ("endpoint__secret", "endpoint__ca_certificate", "email_template__text", "email_template__html")
+        secrets = (
+            "endpoint__secret",
+            "endpoint__ca_certificate",
+            "email_template__text",
+            "email_template__html",
+        )
         return super().get_queryset(request).select_related(*related).defer(*secrets)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """No pop-up that adds an endpoint: its page shows the secret once, and a pop-up closes itself."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "endpoint" and hasattr(field.widget, "can_add_related"):
-            field.widget.can_add_related = False
+        widget: Any = getattr(field, "widget", None)
+        if db_field.name == "endpoint" and hasattr(widget, "can_add_related"):
+            widget.can_add_related = False
         return field
 
     @admin.display(description="notification")
@@ -126,14 +132,19 @@ class SubscriptionAdmin(Page[Subscription]):
         routed = set(subscription.queue.routes.values_list("event_type_id", flat=True))
         missing = [each.code for each in chosen if each.pk not in routed]
         if missing:
-            self._warn(request, f"{', '.join(missing)} does not flow into the queue {subscription.queue}. "
-                       "Add it to the queue's event types, or this subscription never gets it.")
+            self._warn(
+                request,
+                f"{', '.join(missing)} does not flow into the queue {subscription.queue}. "
+                "Add it to the queue's event types, or this subscription never gets it.",
+            )
         elif not chosen and not routed:
             self._warn(request, f"No event type flows into the queue {subscription.queue} yet.")
         unwanted = [each.code for each in chosen if each.operation not in subscription.operations]
         if unwanted:
-            self._warn(request, f"{', '.join(unwanted)}: the operation of this event type is not ticked, "
-                       "so it is not sent.")
+            self._warn(
+                request,
+                f"{', '.join(unwanted)}: the operation of this event type is not ticked, so it is not sent.",
+            )
 
     def _warn(self, request: HttpRequest, text: str) -> None:
         self.message_user(request, text, messages.WARNING)

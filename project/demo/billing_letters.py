@@ -26,7 +26,13 @@ BILLING_LETTERS = (
             _DUE,
         ),
         closing="Download it at {{ invoice.pdf_url }}.",
-        shows=("invoice.number", "invoice.total", "invoice.tax", "account.display_name", "contact.first_name"),
+        shows=(
+            "invoice.number",
+            "invoice.total",
+            "invoice.tax",
+            "account.display_name",
+            "contact.first_name",
+        ),
     ),
     Letter(
         event_type="invoice.delivered",
@@ -49,11 +55,12 @@ BILLING_LETTERS = (
         name="Invoice reminder",
         subject="{% if invoice.is_paid %}Thank you for paying{% else %}A reminder of{% endif %} "
         "invoice {{ invoice.number }}",
-        opening="we sent you invoice {{ invoice.number }} {{ offset.days }} days ago. "
+        opening="we sent you invoice {{ invoice.number }} on "
+        f"{{{{ delivery.delivered_at | date: {_LONG}, account.timezone }}}}. "
         "{% if invoice.is_paid %}It is paid: thank you.{% else %}It is still open.{% endif %}",
         facts=(_NUMBER, ("Open", "{{ invoice.balance | money: invoice.currency }}"), _DUE),
         closing="If your payment is on its way, please disregard this message.",
-        shows=("invoice.number", "invoice.balance", "offset.days"),
+        shows=("invoice.number", "invoice.balance", "contact.first_name"),
     ),
     Letter(
         event_type="invoice.overdue",
@@ -89,6 +96,7 @@ BILLING_LETTERS = (
         opening="we could not collect your automatic payment. {{ error.message }}",
         facts=(
             ("Payment", "{{ payment.number }}"),
+            ("Amount", "{{ payment.amount | money: payment.currency }}"),
             ("By", "{{ payment.method_mask }}"),
             _PAID_INVOICES,
             ("Attempt", "{{ attempt.count }} of {{ attempt.maximum }}"),
@@ -103,7 +111,7 @@ BILLING_LETTERS = (
         event_type="credit.processed",
         name="Credit note",
         subject="A credit of {{ credit.amount | money: credit.currency }} for {{ account.display_name }}",
-        opening="we have credited your account.",
+        opening="we have credited the account of {{ account.display_name }}.",
         facts=(
             ("Credit note", "{{ credit.number }}"),
             ("Amount", "{{ credit.amount | money: credit.currency }}"),

@@ -39,6 +39,7 @@ _PROFILES = {
     BILLING: {"host": "smtp.example.test", "address": "billing@telecom.example.com"},
     OPERATIONS: {"host": "smtp-operations.example.test", "address": "operations@telecom.example.com"},
 }
+_CUSTOMER = "contact.email"
 _PUBLISHER = "Billing system"
 _KEY = "Demo"
 
@@ -135,9 +136,7 @@ def _ensure_mail(
     """Return the subscription that mails this letter, saved with its template, rule and recipients."""
     template = EmailTemplate.objects.filter(name=letter.name).first()
     if template is None:
-        template = EmailTemplate(
-            name=letter.name, subject=letter.subject, text=letter.text, html=letter.html
-        )
+        template = EmailTemplate(name=letter.name, subject=letter.subject, text=letter.text, html=letter.html)
         template.full_clean()
         vet.check_template(
             event_types=[event_type], subject=letter.subject, text=letter.text, html=letter.html
@@ -158,7 +157,7 @@ def _ensure_mail(
         profile=None if chosen == wanted else wanted,
     )
     recipients = [
-        *([Recipient(token="contact.email")] if letter.to_customer else []),
+        *([Recipient(token=_CUSTOMER)] if letter.to_customer else []),
         *(Recipient(user=ensure_user(name)) for name in letter.users),
         *(Recipient(group=ensure(Group, name=name)) for name in letter.groups),
         *(Recipient(address=address) for address in letter.addresses),

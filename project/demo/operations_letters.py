@@ -56,7 +56,11 @@ OPERATIONS_LETTERS = (
         name="Account status changed",
         subject="Your account is now {{ status.current | downcase }}",
         opening="the status of your account {{ account.name }} has changed.",
-        facts=(("Before", "{{ status.previous }}"), ("Now", "{{ status.current }}"), ("Reason", "{{ status.reason }}")),
+        facts=(
+            ("Before", "{{ status.previous }}"),
+            ("Now", "{{ status.current }}"),
+            ("Reason", "{{ status.reason }}"),
+        ),
         shows=("account.name", "status.current", "status.reason"),
     ),
     Letter(

@@ -112,9 +112,7 @@ def drafts(first: int, today: date) -> Iterator[Draft]:
             yield Draft(type=code, data=data)
 
 
-def _retold(
-    told: dict[str, Any], code: str, account: Account, number: int, today: date
-) -> dict[str, Any]:
+def _retold(told: dict[str, Any], code: str, account: Account, number: int, today: date) -> dict[str, Any]:
     """Return a sample payload with the account's values, fresh numbers, and dates as of today."""
     exact = _values(account) if "account" in told else {}
     parts = {}

@@ -11,6 +11,7 @@ _ENDPOINTS = {
     CARE: ("Customer care", "https://hooks.example-telecom.test", "/care/tickets"),
     COLLECTIONS: ("Revenue operations", "https://hooks.example-telecom.test", "/revenue/collections"),
 }
+_AMOUNT = "invoice.overdue_amount"
 _FOR_CARE = ("service.state_transitioned", "sim.dormant", "usage.threshold_exceeded")
 
 
@@ -63,11 +64,9 @@ def ensure_webhooks(
             event_types=[types["invoice.overdue"]],
             parameters=[
                 _parameter("invoice", "invoice.number"),
-                _parameter(
-                    "amount", "{{ invoice.overdue_amount | money: invoice.currency }}", source="liquid"
-                ),
+                _parameter("amount", f"{{{{ {_AMOUNT} | money: invoice.currency }}}}", source="liquid"),
             ],
-            filters=[Filter(token="invoice.overdue_amount", operator=Filter.Operator.GREATER, value="200")],
+            filters=[Filter(token=_AMOUNT, operator=Filter.Operator.GREATER, value="200")],
         )
 
 

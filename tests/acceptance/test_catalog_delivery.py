@@ -6,7 +6,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from events.keys import create_key
-from events.models import Event, Grant
+from events.models import Event, Grant, Queue
 from notifications.engine import Engine
 from notifications.models import Delivery
 from tests.factories import (
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_each_of_the_17_kinds_reaches_a_webhook_and_a_mailbox(catalog, client, https_receiver, smtp_sink):
     SmtpProfileFactory()
-    webhooks = WebhookSubscriptionFactory()
+    webhooks = WebhookSubscriptionFactory(queue=Queue.objects.get(name="billing"))
     EmailSubscriptionFactory(
         queue=webhooks.queue,
         email_template=EmailTemplateFactory(subject="{{ event.type }}", text="{{ event.id }}"),

@@ -1,9 +1,14 @@
 """`manage.py up`: the whole product on one machine."""
 
+import json
 import os
 import socket
+import sys
+import time
 from argparse import ArgumentParser
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +20,17 @@ from project import embedded, product
 from project.first_start import Welcome, curl, welcome
 from project.listen import NoPortError, listen
 from project.supervise import Supervisor
+
+try:
+    from project.demo.run import Demo
+    from project.demo.verdict import NOTHING, Verdict
+except ModuleNotFoundError as error:  # Production leaves out the packages of the demo's receivers.
+    MISSING = str(error.name)
+else:
+    MISSING = ""
+
+# For the web server to answer, when nobody is there to wait longer.
+_PATIENCE = 60.0
 
 
 class Command(BaseCommand):
@@ -28,19 +44,43 @@ class Command(BaseCommand):
         """Where the web server listens."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+        parser.add_argument(
+            "--demo",
+            action="store_true",
+            help="add a sample configuration and local receivers, and send every kind of event to them",
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="with --demo: stop after it; exit 0 only if every event arrived, and end with a line of JSON",
+        )
 
-    def handle(self, *, host: str, port: int, **_: Any) -> None:
-        """Run until asked to stop."""
+    def handle(self, *, host: str, port: int, demo: bool, check: bool, **_: Any) -> None:
+        """Run until asked to stop, or with `check` until the demo is over."""
+        if check and not demo:
+            raise CommandError("--check judges the demo: write `manage.py up --demo --check`.")
+        if demo and MISSING:
+            raise CommandError(f"--demo needs the package {MISSING}: run `uv sync --group demo`.")
         self.is_embedded = embedded.is_joined()
+        self.stays = not check
+        self.demo = self.make_demo() if demo else None
+        self.verdict: Verdict | None = None
         supervisor = Supervisor(
             log_dir=settings.VAR_DIR / "logs", say=self.say, each_second=self.keep_database
         )
-        with self.listen(host, port) as web, supervisor:
+        # The demo's receivers outlive the processes that send to them.
+        with self.listen(host, port) as web, ExitStack() as receivers, supervisor:
             self.prepare()
-            self.run(supervisor, web)
+            around = receivers.enter_context(self.demo.prepared()) if self.demo else {}
+            self.run(supervisor, web, around)
         connections.close_all()
         embedded.leave(wait=True)
         self.say("Stopped.")
+        if check:
+            verdict = self.verdict or NOTHING
+            self.say(json.dumps(verdict.summary))
+            if not verdict.is_good:
+                sys.exit(1)
 
     def listen(self, host: str, port: int) -> closing[socket.socket]:
         """Take the port, or the next free one, and say so."""
@@ -61,18 +101,37 @@ class Command(BaseCommand):
         call_command("sync_catalog", stdout=self.stdout)
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
-    def run(self, supervisor: Supervisor, web: socket.socket) -> None:
-        """Start the processes, show where the console is, and watch until asked to stop."""
+    def run(self, supervisor: Supervisor, web: socket.socket, around: Mapping[str, str]) -> None:
+        """Start the processes, show where the console is, and watch until asked to stop.
+
+        `around` is what their environment has besides ours.
+        """
         url = product.local_url(web)
         given = "BASE_URL" in os.environ or "BASE_URL_FILE" in os.environ
         for child in product.children(web, settings.BASE_URL if given else url):
-            supervisor.start(child)
-        if supervisor.watch(until=lambda: product.answers(web)):
+            supervisor.start(replace(child, environment={**child.environment, **around}))
+        if self.wait_for(web, supervisor):
             if first := welcome():
                 self.greet(first, url)
             self.say(f"The console is at {url}/admin/. Ctrl-C stops everything.")
-            supervisor.watch()
+            if self.demo:
+                self.verdict = self.demo.play(url, supervisor.watch)
+                if self.stays and not supervisor.stopping:
+                    self.demo.invite(url, is_first=first is not None)
+            if self.stays:
+                supervisor.watch()
         self.say("Stopping.")
+
+    def wait_for(self, web: socket.socket, supervisor: Supervisor) -> bool:
+        """Return True once the web server answers; False when asked to stop, or when a check has no more time."""
+        gives_up = float("inf") if self.stays else time.monotonic() + _PATIENCE
+        supervisor.watch(until=lambda: product.answers(web) or time.monotonic() > gives_up)
+        if supervisor.stopping:
+            return False
+        if product.answers(web):
+            return True
+        self.say(f"The web server did not answer within {_PATIENCE:.0f} s.")
+        return False
 
     def keep_database(self) -> None:
         """Start the embedded database again, should it and its keeper have been killed."""
@@ -91,6 +150,15 @@ class Command(BaseCommand):
             f"  API key   {first.api_key}\n\n"
             f"Publish a first event:\n\n  {curl(url, first.api_key)}\n"
         )
+
+    def make_demo(self) -> "Demo":
+        """Return the demo, which shows its progress as we show everything else."""
+
+        def write(text: str) -> None:
+            self.stdout.write(text, ending="")
+            self.stdout.flush()
+
+        return Demo(var_dir=settings.VAR_DIR, write=write, is_terminal=self.stdout.isatty())
 
     def say(self, line: str) -> None:
         """Show a line at once, also where the output is a pipe."""

@@ -1,0 +1,213 @@
+"""The delivery log, and what an operator may do to a delivery."""
+
+from collections.abc import Callable
+from email import message_from_string, policy
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events import ids
+from events.admin.page import RecordPage, count, reason_of
+from events.models import Event
+from notifications import operate, why
+from notifications.models import Delivery, RenderedBody
+
+from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
+
+# Events of one account or ordering key that a search takes in, newest first.
+MOST_EVENTS = 1_000
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(RecordPage[Delivery]):
+    """Who was told what, when, and how it went."""
+
+    list_display = [
+        "public_id",
+        "event_type",
+        "account",
+        "ordering_key",
+        "subscription",
+        "to",
+        "state",
+        "attempt_count",
+        "next_try",
+        "error",
+    ]
+    list_filter = [StatusFilter, MediumFilter, QueueFilter, ("subscription", SubscriptionFilter)]
+    # Looked up exactly by get_search_results; naming one shows the search box.
+    search_fields = ["recipient"]
+    search_help_text = "Exactly: an id (dlv_… or evt_…), a recipient, an account or an ordering key"
+    ordering = ["-id"]
+    sortable_by = ()
+    actions = ["retry", "skip", "cancel"]
+    buttons = ["retry", "skip", "cancel"]
+    change_form_template = "admin/notifications/delivery/change_form.html"
+    fieldsets = [
+        (None, {"fields": ["public_id", "event", "event_type", "account", "subscription", "to", "state"]}),
+        ("Order", {"fields": ["lane", "sequence", "ordering_key"]}),
+        (
+            "Record",
+            {
+                "fields": [
+                    "channel",
+                    "attempt_count",
+                    "crash_count",
+                    "last_error",
+                    "next_try",
+                    "created_at",
+                    "settled_at",
+                ],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """With what a row shows, without payloads and secrets."""
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("event__type", "subscription", "channel", "lane")
+            .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
+        )
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """Exact, each on its index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        for prefix, column in (("dlv", "uid"), ("evt", "event__uid")):
+            if term.startswith(f"{prefix}_"):
+                uid = ids.parse(prefix, term)
+                return (queryset.filter(**{column: uid}) if uid else queryset.none()), False
+        events = Event.objects.filter(Q(account=term) | Q(ordering_key=term)).order_by("-id")
+        newest = list(events.values_list("pk", flat=True)[:MOST_EVENTS])
+        return queryset.filter(Q(recipient=term) | Q(event__in=newest)), False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change deliveries."""
+        return request.user.has_perm("notifications.change_delivery")
+
+    def offers(self, name: str, row: Delivery) -> bool:
+        """What can be tried on this status; whether it works is for `operate` to say."""
+        if name == "retry":
+            return row.status in (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
+        return row.status in Delivery.UNFINISHED and (name == "cancel" or row.lane_id is not None)
+
+    @admin.display(description="id")
+    def public_id(self, row: Delivery) -> str:
+        """The id that the outside sees."""
+        return row.public_id
+
+    @admin.display(description="event type")
+    def event_type(self, row: Delivery) -> str:
+        """The event's type."""
+        return row.event.type.code
+
+    @admin.display(description="account")
+    def account(self, row: Delivery) -> str:
+        """The event's account."""
+        return row.event.account or "—"
+
+    @admin.display(description="ordering key")
+    def ordering_key(self, row: Delivery) -> str:
+        """The event's ordering key."""
+        return row.event.ordering_key or "—"
+
+    @admin.display(description="to")
+    def to(self, row: Delivery) -> str:
+        """The address of an email; a webhook goes to its subscription's endpoint."""
+        return row.recipient or "webhook"
+
+    @admin.display(description="status")
+    def state(self, row: Delivery) -> str:
+        """The status, or in flight."""
+        return why.state(row, timezone.now())
+
+    @admin.display(description="next try at")
+    def next_try(self, row: Delivery) -> Any:
+        """When it is due: in a lane its head decides."""
+        if row.status not in Delivery.WAITING:
+            return None
+        if row.lane and row.sequence is not None:
+            return row.lane.due_at if row.lane.next_sequence == row.sequence else None
+        return row.due_at
+
+    @admin.display(description="last error")
+    def error(self, row: Delivery) -> str:
+        """The last error, cut."""
+        return row.last_error[:120] or "—"
+
+    @admin.display(description="channel")
+    def channel(self, row: Delivery) -> SafeString | str:
+        """The channel, linked; naming it here reads no secret."""
+        if row.channel_id is None:
+            return "—"
+        url = reverse("admin:notifications_channel_change", args=[row.channel_id])
+        return format_html('<a href="{}">channel {}</a>', url, row.channel_id)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Add the sentence that says where it stands, its attempts and what was sent."""
+        row = self.get_object(request, object_id)
+        context = dict(extra_context or {})
+        if row is not None and self.has_view_permission(request, row):
+            body = RenderedBody.objects.filter(delivery=row, delivery_created_at=row.created_at).first()
+            is_email = bool(row.recipient)
+            context |= {
+                "why": why.explain(row, timezone.now()),
+                "attempts": row.attempts.order_by("started_at"),
+                "rendered": body,
+                "is_email": is_email,
+                "subject": _subject(body.body) if body and is_email else "",
+            }
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.action(description="Retry now", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Make held, dead or waiting deliveries due now."""
+        self._operate(request, queryset, operate.retry, "made due now")
+
+    @admin.action(description="Skip", permissions=["operate"])
+    def skip(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Let lanes go on without these."""
+        self._operate(request, queryset, operate.skip, "skipped")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Give these up."""
+        self._operate(request, queryset, operate.cancel, "cancelled")
+
+    def _operate(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Delivery],
+        act: Callable[..., operate.Report],
+        done: str,
+    ) -> None:
+        # One more than is done at once, so that the report says there are others.
+        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: operate.LIMIT + 1])
+        report = act(chosen, request.user, reason_of(request))
+        refused = [
+            f"{count(number, 'delivery', 'deliveries')} left alone: {text}."
+            for text, number in report.refused.items()
+        ]
+        self.tell(request, f"{count(report.done, 'delivery', 'deliveries')} {done}.", refused)
+
+
+def _subject(raw: str) -> str:
+    """Return the subject of a raw message, decoded; empty if it has none."""
+    return str(message_from_string(raw, policy=policy.default).get("Subject", ""))

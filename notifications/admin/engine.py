@@ -1,0 +1,200 @@
+"""The engine's own rows: channels, lanes, attempts and runners. All of them are to look at."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events.admin.page import RecordPage
+from notifications.models import Attempt, Channel, Lane, Runner
+
+
+@admin.register(Channel)
+class ChannelAdmin(RecordPage[Channel]):
+    """What workers lease: shards of endpoints and SMTP profiles."""
+
+    list_display = [
+        "name",
+        "medium",
+        "is_paused",
+        "due_at",
+        "not_before",
+        "leased_by",
+        "in_flight_count",
+        "epoch",
+    ]
+    list_filter = ["is_paused"]
+    search_fields = ["endpoint__name", "profile__name"]
+    search_help_text = "Endpoint or SMTP profile"
+    fields = [
+        "name",
+        "medium",
+        "is_paused",
+        "due_at",
+        "not_before",
+        "leased_by",
+        "leased_until",
+        "epoch",
+        "wake",
+        "in_flight_count",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        """Without secrets."""
+        related = super().get_queryset(request).select_related("endpoint", "profile")
+        return related.defer("endpoint__secret", "endpoint__ca_certificate", "profile__password")
+
+    @admin.display(description="channel")
+    def name(self, row: Channel) -> str:
+        """Endpoint or profile, and shard."""
+        return str(row)
+
+    @admin.display(description="medium")
+    def medium(self, row: Channel) -> str:
+        """Webhook or email."""
+        return "webhook" if row.endpoint_id else "email"
+
+    @admin.display(description="leased by")
+    def leased_by(self, row: Channel) -> str:
+        """The worker that holds it now."""
+        if row.leased_until is None:
+            return "—"
+        return row.owner if row.leased_until > timezone.now() else f"{row.owner} (ran out)"
+
+    @admin.display(description="in flight")
+    def in_flight_count(self, row: Channel) -> int:
+        """How many deliveries are being sent."""
+        return len(row.in_flight)
+
+
+class BlockedFilter(admin.SimpleListFilter):
+    """Lanes that wait for a person."""
+
+    title = "blocked"
+    parameter_name = "blocked"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """Only those that are: finding the others would read them all."""
+        return [("yes", "Blocked by a held delivery")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Lane]) -> QuerySet[Lane]:
+        """The blocked ones."""
+        return queryset.filter(blocked_by__isnull=False) if self.value() == "yes" else queryset
+
+
+@admin.register(Lane)
+class LaneAdmin(RecordPage[Lane]):
+    """The in-order sequences."""
+
+    list_display = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due_at", "head"]
+    list_filter = [BlockedFilter]
+    list_select_related = ["subscription", "blocked_by"]
+    # Looked up exactly by get_search_results; naming one shows the search box.
+    search_fields = ["key"]
+    search_help_text = "Exactly: an ordering key, as subscription-number:key (7:account:1001)"
+    ordering = ["-id"]
+    sortable_by = ()
+    fields = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due_at", "head"]
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Lane], search_term: str
+    ) -> tuple[QuerySet[Lane], bool]:
+        """By subscription and key, which are indexed together."""
+        number, _, key = search_term.strip().partition(":")
+        if not search_term.strip():
+            return queryset, False
+        if not number.isdigit() or not key:
+            return queryset.filter(key=search_term.strip()), False
+        return queryset.filter(subscription_id=int(number), key=key), False
+
+    @admin.display(description="waiting")
+    def waiting(self, row: Lane) -> int:
+        """How many numbers are given out and not passed yet."""
+        return row.tail - row.next_sequence + 1
+
+    @admin.display(description="blocked by")
+    def head(self, row: Lane) -> SafeString | str:
+        """The held delivery that it waits for."""
+        if row.blocked_by is None:
+            return "—"
+        url = reverse("admin:notifications_delivery_change", args=[row.blocked_by_id])
+        return format_html('<a href="{}">{}</a>', url, row.blocked_by.public_id)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(RecordPage[Attempt]):
+    """Every try of every delivery, newest first."""
+
+    list_display = [
+        "started_at",
+        "delivery_link",
+        "number",
+        "verdict",
+        "status_code",
+        "error_class",
+        "duration_ms",
+        "address",
+        "is_fenced",
+    ]
+    list_filter = ["verdict"]
+    ordering = ["-started_at"]
+    sortable_by = ()
+    fields = [
+        "delivery_link",
+        "number",
+        "verdict",
+        "status_code",
+        "error_class",
+        "detail",
+        "started_at",
+        "duration_ms",
+        "address",
+        "sent",
+        "got",
+        "answer",
+        "worker",
+        "epoch",
+        "is_fenced",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        """Without the large columns on the list."""
+        queryset = super().get_queryset(request)
+        match = request.resolver_match
+        if match is not None and (match.url_name or "").endswith("_changelist"):
+            return queryset.defer("request_headers", "response_headers", "response_body", "detail")
+        return queryset
+
+    @admin.display(description="delivery")
+    def delivery_link(self, row: Attempt) -> SafeString:
+        """The delivery, linked."""
+        url = reverse("admin:notifications_delivery_change", args=[row.delivery_id])
+        return format_html('<a href="{}">delivery {}</a>', url, row.delivery_id)
+
+    @admin.display(description="request headers")
+    def sent(self, row: Attempt) -> SafeString:
+        """What was sent, without secrets."""
+        return format_html('<pre class="exact">{}</pre>', row.request_headers)
+
+    @admin.display(description="response headers")
+    def got(self, row: Attempt) -> SafeString:
+        """What came back."""
+        return format_html('<pre class="exact">{}</pre>', row.response_headers)
+
+    @admin.display(description="response body")
+    def answer(self, row: Attempt) -> SafeString:
+        """What came back."""
+        return format_html('<pre class="exact">{}</pre>', row.response_body)
+
+
+@admin.register(Runner)
+class RunnerAdmin(RecordPage[Runner]):
+    """The processes that deliver now."""
+
+    list_display = ["host", "pid", "started_at", "seen_at", "ends_at"]
+    fields = ["id", "host", "pid", "started_at", "seen_at", "ends_at"]

@@ -1,0 +1,88 @@
+"""The event log again, now with the deliveries of each event."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events.admin.event import EventAdmin
+from events.admin.page import RecordInline
+from events.models import Event
+from notifications import why
+from notifications.models import Delivery
+
+# Importing it has registered the page of the app below; this one stands in for it.
+admin.site.unregister(Event)
+MOST_DELIVERIES = 200
+
+
+class EventChangeList(ChangeList):
+    """A page of events, with the deliveries of all of them counted in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then count."""
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)
+        counted: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        grouped = Delivery.objects.filter(event__in=[row.pk for row in rows]).order_by()
+        for event_id, status, number in grouped.values_list("event", "status").annotate(Count("pk")):
+            counted[event_id][status] = number
+        for row in rows:
+            row.delivery_counts = counted[row.pk]
+        self.result_list = rows
+
+
+class DeliveryInline(RecordInline[Delivery, Event]):
+    """The deliveries of an event, to look at."""
+
+    model = Delivery
+    fields = ("link", "subscription", "to", "state", "attempt_count", "last_error", "settled_at")
+    readonly_fields = fields
+    show_change_link = False
+    ordering = ["id"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """With what a row shows."""
+        return super().get_queryset(request).select_related("subscription", "channel")
+
+    @admin.display(description="id")
+    def link(self, row: Delivery) -> SafeString:
+        """The delivery, linked."""
+        url = reverse("admin:notifications_delivery_change", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', url, row.public_id)
+
+    @admin.display(description="to")
+    def to(self, row: Delivery) -> str:
+        """The address of an email; a webhook goes to its subscription's endpoint."""
+        return row.recipient or "webhook"
+
+    @admin.display(description="status")
+    def state(self, row: Delivery) -> str:
+        """The status, or in flight."""
+        return why.state(row, timezone.now())
+
+
+@admin.register(Event)
+class EventWithDeliveriesAdmin(EventAdmin):
+    """The event log, with how each event is doing."""
+
+    list_display = [*EventAdmin.list_display, "delivery_summary"]
+    inlines = [DeliveryInline]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        """The one that counts."""
+        return EventChangeList
+
+    @admin.display(description="deliveries")
+    def delivery_summary(self, row: Event) -> str:
+        """How many deliveries there are of each status."""
+        counts: Any = getattr(row, "delivery_counts", Counter())
+        named = [f"{counts[each]} {each.label.lower()}" for each in Delivery.Status if counts[each]]
+        return ", ".join(named) or "none"

@@ -1,0 +1,98 @@
+"""Saying in one sentence where a delivery stands, and what has to happen for it to go on."""
+
+from datetime import datetime
+
+from .models import Delivery
+
+Status = Delivery.Status
+
+
+def in_flight(delivery: Delivery, now: datetime) -> bool:
+    """Whether it is being sent: its channel lists it, under a lease that runs."""
+    channel = delivery.channel
+    return bool(
+        channel and channel.leased_until and channel.leased_until > now and delivery.pk in channel.in_flight
+    )
+
+
+def state(delivery: Delivery, now: datetime) -> str:
+    """Return its status as people read it, with "in flight" for what is being sent."""
+    return "In flight" if in_flight(delivery, now) else Status(delivery.status).label
+
+
+def explain(delivery: Delivery, now: datetime) -> str:
+    """Return the sentence. Reads the delivery's channel, its endpoint or profile, and its lane."""
+    if in_flight(delivery, now):
+        return f"It is being sent now, as attempt {delivery.attempt_count + 1}."
+    status = Status(delivery.status)
+    if status in Delivery.WAITING:
+        return _waiting(delivery, now)
+    if status == Status.HELD:
+        return f"Held: {_cause(delivery)} Retry it once that is mended, skip it, or cancel it."
+    return _final(delivery, status)
+
+
+def _final(delivery: Delivery, status: Delivery.Status) -> str:
+    at = f" at {_time(delivery.settled_at)}" if delivery.settled_at else ""
+    match status:
+        case Status.DELIVERED:
+            return f"Delivered{at}, at attempt {delivery.attempt_count}."
+        case Status.DEAD:
+            error = f" The last answer: {delivery.last_error}" if delivery.last_error else ""
+            return f"Given up{at} after {_attempts(delivery.attempt_count)}.{error}"
+        case Status.SUPPRESSED:
+            return f"Not sent: {delivery.last_error or 'it was suppressed.'}"
+    return f"{status.label}{at}: it is not sent."
+
+
+def _waiting(delivery: Delivery, now: datetime) -> str:
+    if stopped := _stopped(delivery):
+        return stopped
+    lane = delivery.lane
+    if lane and delivery.sequence is not None:
+        if lane.blocked_by and lane.blocked_by_id != delivery.pk:
+            return f"Waits behind {lane.blocked_by.public_id}, number {lane.next_sequence} of its lane, which is held."
+        if lane.next_sequence < delivery.sequence:
+            return (
+                f"Waits for its turn: it is number {delivery.sequence} of its lane, "
+                f"and number {lane.next_sequence} is next."
+            )
+    due_at = lane.due_at if lane and lane.due_at else delivery.due_at
+    not_before = delivery.channel.not_before if delivery.channel else None
+    if not_before and not_before > now and (due_at is None or not_before > due_at):
+        return f"Waits until {_time(not_before)}: the receiver asked to be left alone until then."
+    tried = f" {_attempts(delivery.attempt_count).capitalize()} failed." if delivery.attempt_count else ""
+    if due_at and due_at > now:
+        return f"Waits until {_time(due_at)} for its next attempt.{tried}"
+    return f"Due now: it is sent as soon as a worker is free.{tried}"
+
+
+def _stopped(delivery: Delivery) -> str:
+    """Return why its endpoint or profile is not used now; empty if it is."""
+    channel = delivery.channel
+    destination = (channel.endpoint or channel.profile) if channel else None
+    if destination is None:
+        return ""
+    kind = "endpoint" if channel and channel.endpoint else "SMTP profile"
+    if not destination.is_active:
+        return f"Waits: the {kind} {destination} is inactive."
+    if destination.paused_reason:
+        return f"Waits: the {kind} {destination} is paused: {destination.paused_reason}"
+    return (
+        f"Waits: its channel is paused, with the {kind} {destination}."
+        if channel and channel.is_paused
+        else ""
+    )
+
+
+def _cause(delivery: Delivery) -> str:
+    cause = Delivery.HoldCause(delivery.hold_cause).label
+    return f"{cause}. {delivery.last_error}".strip() if delivery.last_error else f"{cause}."
+
+
+def _attempts(number: int) -> str:
+    return "1 attempt" if number == 1 else f"{number} attempts"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "an unknown time"

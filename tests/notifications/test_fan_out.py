@@ -1,0 +1,101 @@
+"""The sequencer: the order of commits is the order of lanes, whoever runs it and however many do."""
+
+import random
+import threading
+import time
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from events.models import Event, InboxEntry
+from events.publish import publish
+from notifications.fan_out import fan_out
+from notifications.models import Delivery, Lane
+from tests.factories import WebhookSubscriptionFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class UndoError(Exception):
+    pass
+
+
+def test_late_commits_and_rollbacks_keep_commit_order_with_three_sequencers(catalog):
+    """Each writer notes when its transaction had committed and when it began to publish."""
+    WebhookSubscriptionFactory()
+    committed, lock, done = {}, threading.Lock(), threading.Event()
+
+    def write(seed):
+        source = random.Random(seed)
+        for _ in range(40):
+            began = time.monotonic()
+            try:
+                with transaction.atomic():
+                    event = publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "1"}}).event
+                    time.sleep(source.random() * 0.02)
+                    if source.random() < 0.2:
+                        raise UndoError
+            except UndoError:
+                continue
+            with lock:
+                committed[event.pk] = (began, time.monotonic())
+        connection.close()
+
+    def sequence():
+        while not done.is_set():
+            fan_out(limit=7)
+        connection.close()
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in range(6)]
+    sequencers = [threading.Thread(target=sequence) for _ in range(3)]
+    for thread in writers + sequencers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in sequencers:
+        thread.join()
+    while fan_out():
+        pass
+
+    placed = dict(Delivery.objects.values_list("event_id", "sequence"))
+    assert placed.keys() == committed.keys(), "what committed is there, what was rolled back is not"
+    assert sorted(placed.values()) == list(range(1, len(placed) + 1)), "no gap and no double"
+    violations = [
+        (first, second)
+        for first, (_, ended) in committed.items()
+        for second, (began, _) in committed.items()
+        if ended < began and placed[first] > placed[second]
+    ]
+    assert violations == []
+    assert not InboxEntry.objects.exists()
+    assert Lane.objects.get().tail == len(placed)
+
+
+def test_fanning_out_takes_as_many_statements_for_300_events_as_for_3(catalog):
+    WebhookSubscriptionFactory()
+    counts = []
+    for size in (3, 300):
+        for number in range(size):
+            publish("invoice.posted", {"account": {"id": str(number % 9)}, "invoice": {"id": "1"}})
+        with CaptureQueriesContext(connection) as queries:
+            assert fan_out() == size
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 20, counts
+
+
+def test_an_event_goes_only_into_the_queue_it_names(catalog):
+    wanted, other = WebhookSubscriptionFactory(), WebhookSubscriptionFactory()
+    publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "1"}}, queue=wanted.queue.name)
+
+    fan_out()
+
+    assert [d.subscription for d in Delivery.objects.all()] == [wanted]
+    assert other.deliveries.count() == 0
+
+
+def test_nothing_subscribed_leaves_the_event_and_no_delivery(catalog):
+    publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "1"}})
+    assert fan_out() == 1
+    assert (Event.objects.count(), Delivery.objects.count()) == (1, 0)
