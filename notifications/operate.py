@@ -72,7 +72,7 @@ def _operate(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason: str)
         refused[f"more than {LIMIT:,} at once; do it again for the others"] = len(wanted) - LIMIT
     locked = _lock(ids)
     done = []
-    rows = Delivery.objects.select_for_update().filter(pk__in=ids).order_by("lane", "sequence", "pk")
+    rows = Delivery.objects.select_for_update().filter(pk__in=ids).order_by("lane_id", "sequence", "pk")
     for delivery in rows:
         if refusal := _refusal(verb, delivery, locked):
             refused[refusal] += 1

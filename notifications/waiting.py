@@ -5,7 +5,7 @@ import socket
 
 import psycopg
 import structlog
-from django.db import connection
+from django.db import OperationalError, connection
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,7 @@ class Waiter:
         self._selector.register(self._reader, selectors.EVENT_READ)
 
     def listen(self) -> None:
-        """Open the connection that hears of new events. Without it the worker only polls."""
+        """Open the connection that hears of new events, unless it is open. Raises Django's OperationalError."""
         if self._listener and not self._listener.closed:
             return
         self._forget()
@@ -35,8 +35,11 @@ class Waiter:
             for key in ("host", "port", "user", "password", "dbname")
             if key in parameters
         }
-        self._listener = psycopg.connect(**wanted, autocommit=True, application_name="bellwether listen")
-        self._listener.execute(f"LISTEN {CHANNEL}")
+        try:
+            self._listener = psycopg.connect(**wanted, autocommit=True, application_name="bellwether listen")
+            self._listener.execute(f"LISTEN {CHANNEL}")
+        except psycopg.OperationalError as error:
+            raise OperationalError(str(error)) from error
         self._selector.register(self._listener.fileno(), selectors.EVENT_READ)
 
     def report(self) -> None:

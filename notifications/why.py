@@ -38,7 +38,7 @@ def _final(delivery: Delivery, status: Delivery.Status) -> str:
         case Status.DELIVERED:
             return f"Delivered{at}, at attempt {delivery.attempt_count}."
         case Status.DEAD:
-            error = f" The last answer: {delivery.last_error}" if delivery.last_error else ""
+            error = f" The last answer: {_sentence(delivery.last_error)}" if delivery.last_error else ""
             return f"Given up{at} after {_attempts(delivery.attempt_count)}.{error}"
         case Status.SUPPRESSED:
             return f"Not sent: {delivery.last_error or 'it was suppressed.'}"
@@ -87,7 +87,12 @@ def _stopped(delivery: Delivery) -> str:
 
 def _cause(delivery: Delivery) -> str:
     cause = Delivery.HoldCause(delivery.hold_cause).label
-    return f"{cause}. {delivery.last_error}".strip() if delivery.last_error else f"{cause}."
+    return f"{cause}. {_sentence(delivery.last_error)}".strip()
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def _attempts(number: int) -> str:

@@ -15,7 +15,7 @@ from events import ids
 from events.models import Event, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
-from .page import RecordPage, count, reason_of
+from .page import RecordPage, count, reason_of, short
 
 RELEASE_LIMIT = 1_000
 
@@ -25,7 +25,7 @@ class EventAdmin(RecordPage[Event]):
     """The event log."""
 
     list_display = [
-        "public_id",
+        "short_id",
         "type",
         "account",
         "ordering_key",
@@ -69,7 +69,12 @@ class EventAdmin(RecordPage[Event]):
         exact = Q(account=term) | Q(ordering_key=term) | Q(idempotency_key=term)
         return queryset.filter(exact), False
 
-    @admin.display(description="id", ordering="id")
+    @admin.display(description="id")
+    def short_id(self, row: Event) -> SafeString:
+        """The end of the id, which tells rows apart."""
+        return short(row.public_id)
+
+    @admin.display(description="id")
     def public_id(self, row: Event) -> str:
         """The id that the outside sees."""
         return row.public_id

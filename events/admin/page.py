@@ -19,6 +19,8 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 
 from .typed import ModelAdmin, Paginator, TabularInline
@@ -167,6 +169,12 @@ class RecordInline(TabularInline[M, P]):
     def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Nobody changes one here."""
         return False
+
+
+def short(public_id: str) -> SafeString:
+    """Return an id for a narrow column: its kind and its end, with the whole of it on hovering."""
+    kind, _, digits = public_id.partition("_")
+    return format_html('<span class="short" title="{}">{}_…{}</span>', public_id, kind, digits[-8:])
 
 
 def reason_of(request: HttpRequest) -> str:

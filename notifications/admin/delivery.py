@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events import ids
-from events.admin.page import RecordPage, count, reason_of
+from events.admin.page import RecordPage, count, reason_of, short
 from events.models import Event
 from notifications import operate, why
 from notifications.models import Delivery, RenderedBody
@@ -29,13 +29,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
     """Who was told what, when, and how it went."""
 
     list_display = [
-        "public_id",
+        "short_id",
+        "state",
         "event_type",
-        "account",
-        "ordering_key",
+        "key",
         "subscription",
         "to",
-        "state",
         "attempt_count",
         "next_try",
         "error",
@@ -56,7 +55,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
             "Record",
             {
                 "fields": [
-                    "channel",
+                    "channel_link",
                     "attempt_count",
                     "crash_count",
                     "last_error",
@@ -73,8 +72,13 @@ class DeliveryAdmin(RecordPage[Delivery]):
         return (
             super()
             .get_queryset(request)
-            .select_related("event__type", "subscription", "channel", "lane")
+            .select_related(
+                "event__type", "subscription", "channel__endpoint", "channel__profile", "lane__blocked_by"
+            )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
+            .defer(
+                "channel__endpoint__secret", "channel__endpoint__ca_certificate", "channel__profile__password"
+            )
         )
 
     def get_search_results(
@@ -103,6 +107,11 @@ class DeliveryAdmin(RecordPage[Delivery]):
         return row.status in Delivery.UNFINISHED and (name == "cancel" or row.lane_id is not None)
 
     @admin.display(description="id")
+    def short_id(self, row: Delivery) -> SafeString:
+        """The end of the id, which tells rows apart."""
+        return short(row.public_id)
+
+    @admin.display(description="id")
     def public_id(self, row: Delivery) -> str:
         """The id that the outside sees."""
         return row.public_id
@@ -116,6 +125,11 @@ class DeliveryAdmin(RecordPage[Delivery]):
     def account(self, row: Delivery) -> str:
         """The event's account."""
         return row.event.account or "—"
+
+    @admin.display(description="key")
+    def key(self, row: Delivery) -> str:
+        """The event's ordering key, else its account."""
+        return row.event.ordering_key or row.event.account or "—"
 
     @admin.display(description="ordering key")
     def ordering_key(self, row: Delivery) -> str:
@@ -133,13 +147,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
         return why.state(row, timezone.now())
 
     @admin.display(description="next try at")
-    def next_try(self, row: Delivery) -> Any:
-        """When it is due: in a lane its head decides."""
-        if row.status not in Delivery.WAITING:
-            return None
+    def next_try(self, row: Delivery) -> str:
+        """When it is due; in a lane, only the head is."""
+        due_at = row.due_at
         if row.lane and row.sequence is not None:
-            return row.lane.due_at if row.lane.next_sequence == row.sequence else None
-        return row.due_at
+            due_at = row.lane.due_at if row.lane.next_sequence == row.sequence else None
+        return f"{due_at:%Y-%m-%d %H:%M:%S}" if due_at and row.status in Delivery.WAITING else "—"
 
     @admin.display(description="last error")
     def error(self, row: Delivery) -> str:
@@ -147,12 +160,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
         return row.last_error[:120] or "—"
 
     @admin.display(description="channel")
-    def channel(self, row: Delivery) -> SafeString | str:
-        """The channel, linked; naming it here reads no secret."""
+    def channel_link(self, row: Delivery) -> SafeString | str:
+        """The channel, linked."""
         if row.channel_id is None:
             return "—"
         url = reverse("admin:notifications_channel_change", args=[row.channel_id])
-        return format_html('<a href="{}">channel {}</a>', url, row.channel_id)
+        return format_html('<a href="{}">{}</a>', url, row.channel)
 
     def change_view(
         self,

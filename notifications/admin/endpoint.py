@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -54,7 +55,7 @@ class EndpointAdmin(Page[Endpoint]):
         (None, {"fields": ["subscriber", "name", "base_url", "path"]}),
         ("Limits", {"fields": ["timeout_seconds", "max_in_flight"]}),
         ("TLS", {"fields": ["ca_certificate"], "classes": ["collapse"]}),
-        ("State", {"fields": ["is_active", "status", "deliveries", "created_at", "updated_at"]}),
+        ("State", {"fields": ["is_active", "status", "address", "deliveries", "created_at", "updated_at"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
@@ -63,8 +64,11 @@ class EndpointAdmin(Page[Endpoint]):
 
     @admin.display(description="URL")
     def address(self, row: Endpoint) -> str:
-        """Where callouts go."""
-        return row.url
+        """Where callouts go; also where settings have come to forbid it since it was saved."""
+        try:
+            return row.url if row.base_url else "—"
+        except ValidationError as error:
+            return f"{row.base_url}{row.path} (not called: {' '.join(error.messages)})"
 
     @admin.display(description="status")
     def status(self, row: Endpoint) -> str:

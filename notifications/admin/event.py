@@ -20,7 +20,6 @@ from notifications.models import Delivery
 
 # Importing it has registered the page of the app below; this one stands in for it.
 admin.site.unregister(Event)
-MOST_DELIVERIES = 200
 
 
 class EventChangeList(ChangeList):
@@ -43,6 +42,7 @@ class DeliveryInline(RecordInline[Delivery, Event]):
     """The deliveries of an event, to look at."""
 
     model = Delivery
+    classes = ("record",)
     fields = ("link", "subscription", "to", "state", "attempt_count", "last_error", "settled_at")
     readonly_fields = fields
     show_change_link = False
@@ -73,7 +73,7 @@ class DeliveryInline(RecordInline[Delivery, Event]):
 class EventWithDeliveriesAdmin(EventAdmin):
     """The event log, with how each event is doing."""
 
-    list_display = [*EventAdmin.list_display, "delivery_summary"]
+    list_display = [*EventAdmin.list_display[:4], "delivery_summary", *EventAdmin.list_display[4:]]
     inlines = [DeliveryInline]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002

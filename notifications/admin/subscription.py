@@ -98,6 +98,13 @@ class SubscriptionAdmin(Page[Subscription]):
         )
         return super().get_queryset(request).select_related(*related).defer(*secrets)
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name endpoints and profiles without reading their secrets."""
+        secrets = {"endpoint": "secret", "profile": "password"}
+        if db_field.name in secrets:
+            kwargs["queryset"] = db_field.remote_field.model.objects.defer(secrets[db_field.name])
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """No pop-up that adds an endpoint: its page shows the secret once, and a pop-up closes itself."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -134,17 +141,14 @@ class SubscriptionAdmin(Page[Subscription]):
         if missing:
             self._warn(
                 request,
-                f"{', '.join(missing)} does not flow into the queue {subscription.queue}. "
-                "Add it to the queue's event types, or this subscription never gets it.",
+                f"Not in the queue {subscription.queue}, so they never come: {', '.join(missing)}. "
+                "Add them to the queue's event types.",
             )
         elif not chosen and not routed:
             self._warn(request, f"No event type flows into the queue {subscription.queue} yet.")
         unwanted = [each.code for each in chosen if each.operation not in subscription.operations]
         if unwanted:
-            self._warn(
-                request,
-                f"{', '.join(unwanted)}: the operation of this event type is not ticked, so it is not sent.",
-            )
+            self._warn(request, f"Never sent, as their operation is not ticked: {', '.join(unwanted)}.")
 
     def _warn(self, request: HttpRequest, text: str) -> None:
         self.message_user(request, text, messages.WARNING)

@@ -22,7 +22,8 @@ from .rows import ensure, ensure_subscription, ensure_user
 from .webhooks import ensure_endpoints, ensure_webhooks
 
 LETTERS = (*BILLING_LETTERS, *OPERATIONS_LETTERS)
-SUBSCRIBERS = {
+_SHOWS = {letter.event_type: letter.shows for letter in LETTERS}
+_SUBSCRIBERS = {
     "ERP connector": "Books every event of the billing system, in order.",
     "Customer care": "Tells customers and the people who look after them.",
     "Revenue operations": "Watches bill runs, commitments and money that is late.",
@@ -53,6 +54,12 @@ class Configuration:
     mail_subscriptions: dict[str, Subscription]  # by event type
     api_key: str
 
+    def shown(self, event_type: str) -> tuple[str, ...]:
+        """Return the tokens that a mail about the event must show, as far as its template still uses them."""
+        template = self.mail_subscriptions[event_type].email_template
+        parts = (template.text, template.html) if template else ()
+        return tuple(name for name in _SHOWS[event_type] if all(name in part for part in parts))
+
 
 @transaction.atomic
 def configure() -> Configuration:
@@ -63,7 +70,7 @@ def configure() -> Configuration:
         name: ensure(
             Subscriber, name=name, defaults={"notes": notes, "contact_email": "integrations@example.com"}
         )
-        for name, notes in SUBSCRIBERS.items()
+        for name, notes in _SUBSCRIBERS.items()
     }
     endpoints = ensure_endpoints(subscribers)
     ensure_webhooks(endpoints, queues, types)

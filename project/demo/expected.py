@@ -1,12 +1,12 @@
 """What the database says is to be delivered of the demo's events."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from django.db.models import Q
 
 from events import ids
-from events.models import InboxEntry
+from events.models import InboxEntry, QuarantinedEvent
 from notifications.models import Delivery
 
 from .configuration import Configuration
@@ -33,21 +33,38 @@ class Expected:
         return self.status == Delivery.Status.DELIVERED
 
 
-def expected(events: Iterable[Posted], configuration: Configuration) -> tuple[list[Expected], set[str]]:
-    """Return the demo's deliveries of these events, and the ids of events that are not fanned out yet.
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the database knows of the demo's events; those waiting or quarantined have no deliveries."""
+
+    deliveries: tuple[Expected, ...] = ()
+    waiting: frozenset[str] = frozenset()
+    quarantined: Mapping[str, str] = field(default_factory=dict)  # why, by event
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing will change any more by itself."""
+        return not self.waiting and not any(
+            delivery.status in Delivery.WAITING for delivery in self.deliveries
+        )
+
+
+def known(events: Iterable[Posted], configuration: Configuration) -> Known:
+    """Return the demo's deliveries of these events, and what keeps others from becoming deliveries.
 
     What an administrator's own subscriptions make of the events is none of the demo's business.
     """
     uids = [uid for posted in events if (uid := ids.parse("evt", posted.event_id))]
     # Before the deliveries: an event that is gone from the inbox here has all of them below.
     waiting = InboxEntry.objects.filter(event__uid__in=uids).values_list("event__uid", flat=True)
-    not_fanned_out = {ids.public("evt", uid) for uid in waiting}
+    not_fanned_out = frozenset(ids.public("evt", uid) for uid in waiting)
+    quarantined = QuarantinedEvent.objects.filter(event__uid__in=uids).values_list("event__uid", "error")
     mails = Q(subscription__in=configuration.mail_subscriptions.values())
     webhooks = Q(subscription__endpoint__in=configuration.endpoints)
     rows = Delivery.objects.filter(mails | webhooks, event__uid__in=uids).select_related(
         "event", "subscription"
     )
-    deliveries = [
+    deliveries = tuple(
         Expected(
             id=row.public_id,
             event_id=row.event.public_id,
@@ -60,5 +77,6 @@ def expected(events: Iterable[Posted], configuration: Configuration) -> tuple[li
             error=row.last_error,
         )
         for row in rows.order_by("id")
-    ]
-    return deliveries, not_fanned_out
+    )
+    why = {ids.public("evt", uid): error.strip().rpartition("\n")[2] for uid, error in quarantined}
+    return Known(deliveries=deliveries, waiting=not_fanned_out, quarantined=why)

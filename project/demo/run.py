@@ -1,6 +1,7 @@
 """One demonstration: the sample rows, the receivers, the events, and the judgement."""
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +17,8 @@ from notifications.nudge import start_drain
 from notifications.runners import count_alive
 
 from .board import Board
-from .configuration import Configuration, configure
-from .expected import Expected, expected
+from .configuration import LETTERS, Configuration, configure
+from .expected import Known, known
 from .hooks import Hooks
 from .mailbox import Letterhead, Mailbox
 from .payloads import drafts
@@ -30,6 +31,7 @@ from .verdict import Verdict, judge
 LIMIT = 60.0
 # For the delivery workers to come up; without them, posting goes on all the same.
 _WARM_UP = 15.0
+_AFTERTHOUGHT = 2.0
 _FAULTS_SHOWN = 20
 # Keeps the supervisor's processes alive until the condition holds; False when asked to stop.
 Watch = Callable[[Callable[[], bool]], bool]
@@ -42,8 +44,7 @@ class Demo:
         self._folder = var_dir / "demo"
         self._write = write
         self._is_terminal = is_terminal
-        self._deliveries: list[Expected] = []
-        self._waiting: set[str] = set()
+        self._known = Known()
 
     @contextmanager
     def prepared(self) -> Iterator[Mapping[str, str]]:
@@ -52,7 +53,8 @@ class Demo:
         self._hooks = Hooks({each.url: each.secret for each in self._configuration.endpoints})
         self._mailbox = Mailbox()
         with receivers(self._configuration, self._hooks, self._mailbox, folder=self._folder) as environment:
-            yield environment
+            given = {"OWNER_NAME", "OWNER_NAME_FILE"} & set(os.environ)
+            yield environment if given else {**environment, "OWNER_NAME": "Example Telecom"}
 
     def play(self, url: str, watch: Watch) -> Verdict:
         """Post every kind of event, show how it arrives, and judge; ends early when `watch` says so."""
@@ -66,14 +68,19 @@ class Demo:
         board = Board(self._write, is_terminal=self._is_terminal, kinds=len(kinds))
         self._write(f"\nPosting {len(wanted)} events of {len(kinds)} kinds to {url}/api/v1/events/\n\n")
         begun = time.monotonic()
+        gives_up = begun + LIMIT
 
         def is_over() -> bool:
+            nonlocal gives_up
             result = self._look(posting, kinds)
             board.show(result)
-            return (posting.is_done and result.is_complete) or time.monotonic() > begun + LIMIT
+            if posting.is_done and result.known.is_at_rest:
+                # Nothing more will be sent; what was sent may still be on its way through a receiver.
+                gives_up = min(gives_up, time.monotonic() + _AFTERTHOUGHT)
+            return (posting.is_done and result.is_complete) or time.monotonic() > gives_up
 
         with posting.running():
-            watch(is_over)
+            ended = watch(is_over)
         result = self._look(posting, kinds)
         board.finish(result)
         verdict = judge(
@@ -82,9 +89,11 @@ class Demo:
             callouts=self._hooks.callouts(),
             refusals=self._hooks.faults(),
             letterheads=_letterheads(self._configuration),
+            shown=self._configuration.shown,
             seconds=_last_arrival(result, begun) - begun,
         )
-        self._write(_told(verdict))
+        stopped = f"\nStopped after {len(posting.posted())} of {len(wanted)} events.\n"
+        self._write(_told(verdict) if ended else stopped)
         return verdict
 
     def invite(self, url: str, *, is_first: bool) -> None:
@@ -109,14 +118,13 @@ class Demo:
         """Count anew; while the database cannot be reached, what it said last stands."""
         posted = posting.posted()
         try:
-            self._deliveries, self._waiting = expected(posted, self._configuration)
+            self._known = known(posted, self._configuration)
         except (OperationalError, InterfaceError):
             connection.close()
         return tally(
             wanted=kinds,
             posted=posted,
-            deliveries=self._deliveries,
-            waiting=self._waiting,
+            known=self._known,
             callouts=self._hooks.callouts(),
             arrivals=self._mailbox.arrivals(),
         )
@@ -146,14 +154,16 @@ def _told(verdict: Verdict) -> str:
 
 
 def _letterheads(configuration: Configuration) -> dict[str, Letterhead]:
+    """Return, by event type, what its mails must show of the profile by which they leave."""
+    profiles = {letter.event_type: configuration.profiles[letter.profile] for letter in LETTERS}
     return {
-        name: Letterhead(
-            profile=name,
+        event_type: Letterhead(
+            profile=profile.name,
             from_name=profile.from_name,
             from_address=profile.from_address,
             username=profile.username,
         )
-        for name, profile in configuration.profiles.items()
+        for event_type, profile in profiles.items()
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .expected import Expected
+from .expected import Known
 from .hooks import Callout
 from .mailbox import Arrival
 from .posting import Posted
@@ -40,23 +40,22 @@ class Tally:
 
     rows: dict[str, Row]
     posted: dict[str, Posted]  # those taken, by event
-    deliveries: list[Expected]
+    known: Known
     callouts: dict[str, list[Callout]]
     mails: dict[str, list[Arrival]]
 
     @property
     def is_complete(self) -> bool:
         """Whether everything arrived, and the database knows it."""
-        known = all(delivery.is_delivered for delivery in self.deliveries)
-        return known and all(row.is_complete for row in self.rows.values())
+        settled = all(delivery.is_delivered for delivery in self.known.deliveries)
+        return settled and all(row.is_complete for row in self.rows.values())
 
 
 def tally(
     *,
     wanted: Mapping[str, int],
     posted: Iterable[Posted],
-    deliveries: list[Expected],
-    waiting: set[str],
+    known: Known,
     callouts: Iterable[Callout],
     arrivals: Iterable[Arrival],
 ) -> Tally:
@@ -64,11 +63,11 @@ def tally(
 
     What arrives of an earlier run, or of somebody's own subscriptions, is left out.
     """
-    ours = {delivery.id for delivery in deliveries}
+    ours = {delivery.id for delivery in known.deliveries}
     result = Tally(
         rows={code: Row(type=code, wanted=count) for code, count in wanted.items()},
         posted={},
-        deliveries=deliveries,
+        known=known,
         callouts=_by_delivery((callout for callout in callouts if callout.is_verified), ours),
         mails=_by_delivery(arrivals, ours),
     )
@@ -77,8 +76,8 @@ def tally(
         row.statuses.append(each.status)
         if each.event_id:
             result.posted[each.event_id] = each
-            row.waiting += each.event_id in waiting
-    for delivery in deliveries:
+            row.waiting += each.event_id in known.waiting
+    for delivery in known.deliveries:
         event = result.posted[delivery.event_id]
         row = result.rows[event.type]
         came: list[Callout] | list[Arrival]

@@ -208,7 +208,7 @@ def test_an_email_needs_recipients_and_takes_no_parameters(
 
 
 def test_an_address_token_must_hold_an_address(types: dict[str, EventType], email: Subscription) -> None:
-    chosen = {"event_types": [types["invoice.posted"]]}
+    chosen: dict[str, Any] = {"event_types": [types["invoice.posted"]]}
     vet.check_subscription(email, recipients=[Recipient(token="contact.email")], **chosen)
     found = faults(email, recipients=[Recipient(token="invoice.line_count")], **chosen)
     assert "holds no text" in found["recipients"][0]
@@ -255,7 +255,12 @@ def test_a_change_of_a_template_must_fit_the_subscriptions_that_use_it(
 ) -> None:
     email.save()
     email.event_types.add(types["invoice.posted"], types["invoice.overdue"])
-    arguments = {"event_types": [types["invoice.posted"]], "subject": "", "html": "", "template": template}
+    arguments: dict[str, Any] = {
+        "event_types": [types["invoice.posted"]],
+        "subject": "",
+        "html": "",
+        "template": template,
+    }
     vet.check_template(text="{{ invoice.total }}", **arguments)
     template.event_types.set([types["invoice.overdue"]])
     with pytest.raises(ValidationError) as caught:
