@@ -69,6 +69,7 @@ class SubscriptionForm(ModelForm[Subscription]):
             "email_template",
             "profile",
             "on_failure",
+            "retry_seconds",
             "is_active",
         ]
 

@@ -31,6 +31,9 @@ _TEXT = ("content", "output", "illegal", "comment", "#")
 _CONTROL = ("if", "unless", "case", "for", "break", "continue", "assign", "capture", "cycle")
 TAGS = frozenset((*_TEXT, *_CONTROL))
 _OPENING = re.compile(r"\{\{|\{%-?\s*(\w*)")
+_MARKUP = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# Strings are matched so that they are passed over.
+_OFFSET = re.compile(r""""[^"]*"|'[^']*'|(?<![\w.])offset(?=\.)""")
 _BLANK_RUN = re.compile(r"\s{100}")
 
 
@@ -151,9 +154,14 @@ def check(source: str) -> None:
 def _compiled(source: str, kind: Kind) -> BoundTemplate:
     _refuse_markup(source)
     try:
-        return _ENVIRONMENTS[kind].from_string(source)
+        return _ENVIRONMENTS[kind].from_string(_MARKUP.sub(_quote_offset, source))
     except Exception as error:
         _fail(error)
+
+
+def _quote_offset(markup: re.Match[str]) -> str:
+    """Quote the token group `offset`, which is a keyword to the library's lexer."""
+    return _OFFSET.sub(lambda found: '["offset"]' if found[0] == "offset" else found[0], markup[0])
 
 
 def _refuse_markup(source: str) -> None:

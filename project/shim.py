@@ -5,7 +5,8 @@
 1. SIGTERM goes to the command's main process only, as django-q2 needs: to the group it would cut sends.
    What has not ended GRACE seconds later is killed.
 2. When the main process has ended, whatever is left of its group is killed: no orphan works on.
-3. Standard input is the lifeline: its end says that the supervisor died, and counts as SIGTERM.
+3. Standard input is the lifeline: its end says that the supervisor died, and counts as SIGTERM with a grace
+   of three seconds.
 4. SIGQUIT kills the group at once. Should the shim be killed, the kernel sends the main process SIGTERM.
 
 The exit status is the command's; 128 + n where signal n ended it.
@@ -20,6 +21,9 @@ import time
 from types import FrameType
 
 from project.lifeline import adopt_orphans, collect_group, die_with_parent, kill_group
+
+# Nobody is there any more to hurry django-q2's tasks; what they were sending is sent again.
+_ORPHANED = 3.0
 
 
 def main() -> None:
@@ -62,6 +66,7 @@ def _wait(child: subprocess.Popen[bytes], grace: float, wakeup: int) -> None:
         supervisor_died = sys.stdin.fileno() in ready
         if supervisor_died:
             sources = [wakeup]
+            grace = min(grace, _ORPHANED)
         if (supervisor_died or signal.SIGTERM in signals) and deadline is None:
             deadline = time.monotonic() + grace
             child.terminate()

@@ -31,7 +31,7 @@ _SHIM_MARGIN = 3.0
 class Child:
     """A process to keep running: `inherits` are open descriptors, `grace` the seconds it may take to stop.
 
-    `hurry` is called once it has been asked to stop, for what a signal cannot reach.
+    `hurry` is called each second after it was asked to stop, for what a signal cannot reach.
     """
 
     name: str
@@ -165,11 +165,14 @@ class Supervisor:
 
     def _stop(self, asked: list[_Running]) -> None:
         _signal(asked, signal.SIGTERM)
-        for running in asked:
-            running.child.hurry()
         begun, requests = time.monotonic(), self.stop_requests
+        hurry_at = begun
         killed = False
         while alive := [running for running in asked if running.process and running.process.poll() is None]:
+            if time.monotonic() >= hurry_at:  # Again, for what began after the last time.
+                hurry_at = time.monotonic() + 1
+                for running in alive:
+                    running.child.hurry()
             # A stop that began with Ctrl-C is hurried by the next one.
             if self.stop_requests > requests and not killed:
                 killed = True

@@ -76,7 +76,15 @@ class SubscriptionAdmin(Page[Subscription]):
         (None, {"fields": ["subscriber", "name", "is_active", "deliveries"]}),
         (
             "Which events",
-            {"fields": ["queue", "event_types", ("on_create", "on_update", "on_delete"), "on_failure"]},
+            {
+                "fields": [
+                    "queue",
+                    "event_types",
+                    ("on_create", "on_update", "on_delete"),
+                    "on_failure",
+                    "retry_seconds",
+                ]
+            },
         ),
         (
             "Which notification: an endpoint or an email template",

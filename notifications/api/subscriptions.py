@@ -91,6 +91,7 @@ class SubscriptionSerializer(ModelSerializer):
             "email_template",
             "profile",
             "on_failure",
+            "retry_seconds",
             "is_active",
             "filters",
             "recipients",

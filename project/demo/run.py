@@ -49,6 +49,11 @@ class Demo:
     @contextmanager
     def prepared(self) -> Iterator[Mapping[str, str]]:
         """Save the sample rows and run the receivers; yield the environment of the product's processes."""
+        if _others_connected():
+            self._write(
+                "Another program uses this database. Should it be a Bellwether, stop it: its workers would take "
+                "deliveries that only ours can bring to the demo's receivers.\n"
+            )
         self._configuration = configure()
         self._hooks = Hooks({each.url: each.secret for each in self._configuration.endpoints})
         self._mailbox = Mailbox()
@@ -136,6 +141,16 @@ class Demo:
         start_drain()
         gives_up = time.monotonic() + _WARM_UP
         watch(lambda: count_alive() > 0 or time.monotonic() > gives_up)
+
+
+def _others_connected() -> bool:
+    """Whether anybody else is connected, before our own processes are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+               AND backend_type = 'client backend' AND pid <> pg_backend_pid())"""
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _told(verdict: Verdict) -> str:

@@ -77,7 +77,10 @@ def running() -> Iterator[Receiver]:
             try:
                 _wait_for(port)
                 yield Receiver(
-                    kind="nginx" if nginx else "asyncio", port=port, ca_bundle=folder / "ca.pem", pid=process.pid
+                    kind="nginx" if nginx else "asyncio",
+                    port=port,
+                    ca_bundle=folder / "ca.pem",
+                    pid=process.pid,
                 )
             finally:
                 process.send_signal(signal.SIGTERM)

@@ -1,6 +1,7 @@
 """The engine against a real database and real receivers: what is due goes out, and the log says how."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from standardwebhooks import Webhook
 
 from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
-from notifications import claim
+from notifications import claim, operate
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
 from notifications.models import (
@@ -33,6 +34,7 @@ from tests.factories import (
     UserFactory,
     WebhookSubscriptionFactory,
 )
+from tests.processes import manage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -455,3 +457,26 @@ def test_a_busy_endpoint_does_not_keep_its_worker_from_the_others(catalog, https
     paths = [r.path for r in https_receiver.received]
     assert (paths.count("/busy"), paths.count("/late")) == (601, 1)
     assert paths.index("/late") < 300
+
+
+def test_a_skipped_head_lets_its_lane_go_on_while_a_worker_runs(catalog, https_receiver):
+    subscription = WebhookSubscriptionFactory(retry_seconds=[0])
+    https_receiver.script = lambda r: (500, {}, b"") if b'"sequence": 1,' in r.body else (204, {}, b"")
+    for _ in range(3):
+        post_invoice(catalog)
+    with manage("deliver"):
+        head = _held_head(subscription)
+        report = operate.skip([head.pk], UserFactory(), "the receiver knows it already")
+        assert https_receiver.wait_for(4, 10)
+
+    assert (report.done, dict(report.refused)) == (1, {})
+    assert [json.loads(r.body)["sequence"] for r in https_receiver.received] == [1, 1, 2, 3]
+
+
+def _held_head(subscription, seconds=15.0):
+    gives_up = time.monotonic() + seconds
+    while time.monotonic() < gives_up:
+        if held := subscription.deliveries.filter(status="held").first():
+            return held
+        time.sleep(0.05)
+    raise AssertionError("nothing was held")

@@ -181,3 +181,17 @@ def test_names_are_the_tokens_without_the_templates_own_variables() -> None:
 def test_a_path_made_at_run_time_counts_as_its_fixed_part() -> None:
     assert "contact" in liquid.names("{{ contact[account.name] }}")
     assert "contact" in liquid.names("{% assign c = contact %}{{ c.email }}")
+
+
+def test_the_token_group_offset_is_no_keyword():
+    source = (
+        '{{ offset.days }} {% if offset.label == "offset.x" %}{{offset.time | upcase}}{% endif %} offset.days'
+    )
+    context = {"offset": {"days": 3, "label": "offset.x", "time": "9am"}}
+
+    assert liquid.render(source, context, kind="text") == "3 9AM offset.days"
+    assert liquid.names(source) == {"offset.days", "offset.label", "offset.time"}
+
+
+def test_a_loop_may_still_start_at_an_offset():
+    assert liquid.render("{% for i in (1..4) offset:2 %}{{ i }}{% endfor %}", {}, kind="text") == "34"
