@@ -150,6 +150,15 @@ class Keeper:
     def _ask_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
+    def _locale(self) -> list[str]:
+        """Return initdb's arguments for sorting by code point, which no library update changes."""
+        version = subprocess.run(  # noqa: S603
+            [str(self.bin / "postgres"), "--version"], capture_output=True, text=True, check=True
+        ).stdout
+        if int(version.split()[2].split(".")[0]) < 17:  # PostgreSQL 17 brought a locale of its own.
+            return ["--locale=C.UTF-8"]
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+
     def _initialise(self) -> bool:
         """Make the data folder in one step: it is whole, or it is not there."""
         draft = self.data.with_name("data.new")
@@ -160,7 +169,7 @@ class Keeper:
             file.write(self.password)
         arguments = [
             "--username=postgres", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8",
-            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+            "--no-instructions", *self._locale(),
         ]  # fmt: skip
         if self.spec.options.get("fsync") == "off":
             arguments.append("--no-sync")
