@@ -24,6 +24,7 @@ LEASE_EVERY = 0.1  # seconds
 FLUSH_SIZE = 64  # results
 FLUSH_AFTER = 0.05  # seconds
 RENEW_EVERY = 5.0  # seconds
+RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
 
 Destination = tuple[int | None, int | None]
 
@@ -54,8 +55,8 @@ class Holdings:
 
     def take(self) -> int:
         """Lease and fetch what there is room for, and hand it out; return how much was found."""
-        room = 2 * self._threads.size - self._under_way
-        if room < self._threads.size:
+        room = RUNS_A_THREAD * self._threads.size - self._under_way
+        if room < RUNS_A_THREAD * self._threads.size // 2:
             return 0  # enough is waiting for a thread: a later look finds more at once
         self._lease()
         hungry = self._hungry(room)
@@ -153,7 +154,6 @@ class Holdings:
             decision=decision,
             outcome=outcome,
             error="" if delivered else outcome.detail,
-            settled_at=outcome.started_at,
         )
 
     def flush(self, *, now: bool = False) -> None:

@@ -52,7 +52,7 @@ def prepare(claimed: list[Claimed], leases: Mapping[int, Lease], directory: Dire
             if one.lane_id is not None and queue:
                 prepared.untried.append(one)  # it is held once it is the head of its lane
             else:
-                prepared.results.append(_unrenderable(one, lease, str(error), now))
+                prepared.results.append(_unrenderable(one, lease, str(error)))
             continue
         if one.body is None:
             fresh.append((one, message))
@@ -64,7 +64,7 @@ def prepare(claimed: list[Claimed], leases: Mapping[int, Lease], directory: Dire
     return prepared
 
 
-def _unrenderable(claimed: Claimed, lease: Lease, error: str, now: datetime) -> Result:
+def _unrenderable(claimed: Claimed, lease: Lease, error: str) -> Result:
     return Result(
         attempt_id=uuid7(),
         claimed=claimed,
@@ -72,5 +72,4 @@ def _unrenderable(claimed: Claimed, lease: Lease, error: str, now: datetime) -> 
         decision=judge.unrenderable(),
         outcome=None,
         error=error,
-        settled_at=now,
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import connection
 
@@ -41,6 +42,8 @@ def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:
 def _render(
     public_id: str, claimed: Claimed, notification: Notification, sender: Sender, now: datetime
 ) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    if not claimed.recipient and not notification.parameters:
+        return envelope.compose(claimed, notification, {})
     context = tokens(claimed, now=now)
     if claimed.recipient:
         text = mail.compose(
@@ -75,16 +78,21 @@ def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
 
 def store(rendered: list[tuple[Claimed, Message]]) -> None:
     """Keep the texts, before any of them is sent; one that is there already stays as it is."""
+    rows = [
+        {
+            "delivery_id": claimed.id,
+            "delivery_created_at": claimed.created_at,
+            "body": message.body,
+            "headers": message.headers,
+            "query": message.query,
+        }
+        for claimed, message in rendered
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
-               SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::jsonb[], %s::jsonb[])
+               SELECT * FROM json_to_recordset(%s::json) AS r(
+                 delivery_id bigint, delivery_created_at timestamptz, body text, headers jsonb, query jsonb)
                ON CONFLICT DO NOTHING""",
-            [
-                [claimed.id for claimed, _ in rendered],
-                [claimed.created_at for claimed, _ in rendered],
-                [message.body for _, message in rendered],
-                [json.dumps(message.headers) for _, message in rendered],
-                [json.dumps(message.query) for _, message in rendered],
-            ],
+            [msgspec.json.encode(rows).decode()],
         )

@@ -100,7 +100,6 @@ class Threads:
                 outcome = attempt(run.sender, untried[0].message)
                 self._reports.put(Sent(run=run, item=untried[0], outcome=outcome))
                 untried = untried[1:]
-                self._on_report()
                 if outcome.verdict is not Verdict.DELIVERED:
                     break
             self._reports.put(Ended(run=run, untried=untried))

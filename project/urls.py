@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase
+from django.templatetags.static import static
 from django.urls import include, path, re_path
 from django.views.defaults import server_error as html_server_error
 from django.views.generic import RedirectView
@@ -11,6 +12,7 @@ from project import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("favicon.ico", RedirectView.as_view(url=static("console/icon.svg"))),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

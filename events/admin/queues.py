@@ -26,6 +26,8 @@ class QueueAdmin(Page[Queue]):
 
     list_display = ["name", "description", "is_ordered", "event_type_count"]
     list_filter = ["is_ordered"]
+    # Said here, because grouping for the count forgets the model's own order.
+    ordering = ["name"]
     search_fields = ["name", "description"]
     search_help_text = "Name or description"
     inlines = [RouteInline]

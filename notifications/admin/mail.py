@@ -27,6 +27,8 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
 
     form = EmailTemplateForm
     list_display = ["name", "subject", "event_type_count", "has_html", "updated_at"]
+    # Said here, because grouping for the count forgets the model's own order.
+    ordering = ["name"]
     search_fields = ["name", "subject"]
     search_help_text = "Name or subject"
     autocomplete_fields = ["event_types"]

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPSConnectionPool, PoolManager
@@ -154,10 +155,21 @@ class GuardedAdapter(HTTPAdapter):
 
         self.poolmanager.pool_classes_by_scheme = {"https": guarded_pool}
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """Only the host tells pools apart; TLS is the manager's."""
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {}
+    def get_connection_with_tls_context(self, request: Any, *_args: Any, **_options: Any) -> Any:
+        """The pool of the request's host: only the host tells pools apart, TLS is the manager's."""
+        host = request.url.split("/", 3)[2]
+        return self.poolmanager.connection_from_host(host, 443, "https")
+
+    def request_url(self, request: Any, _proxies: Any) -> str:
+        """Path and query: there is no proxy, and an URL of ours always has a path."""
+        return f"/{request.url.split('/', 3)[3]}"
+
+    def build_response(self, request: Any, raw: Any) -> requests.Response:
+        """What the caller looks at: parsing cookies and guessing an encoding would serve nobody."""
+        response = requests.Response()
+        response.status_code, response.raw, response.url = raw.status, raw, request.url
+        response.headers = raw.headers
+        return response
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Nothing to set per request: the context verifies, always."""

@@ -101,8 +101,9 @@ class WebhookTransport(Transport):
             request.url = f"{request.url}{separator}{urlencode(message.query)}"
         request.body = body
         # http.client would refuse what is outside Latin-1; UTF-8 is what receivers expect today.
-        request.headers = requests.structures.CaseInsensitiveDict(
-            (name, value if value.isascii() else cast(str, value.encode())) for name, value in sent
+        request.headers = cast(
+            requests.structures.CaseInsensitiveDict[str],
+            {name: value if value.isascii() else value.encode() for name, value in sent},
         )
         return request
 

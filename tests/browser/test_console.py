@@ -1,0 +1,113 @@
+"""The console in a real browser, under its real content security policy."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connections
+from playwright.sync_api import Page, sync_playwright
+
+from events.publish import publish
+from notifications.engine import Engine
+from notifications.models import Delivery, Subscription
+from tests.factories import EndpointFactory, QueueFactory, SubscriberFactory, WebhookSubscriptionFactory
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    reason = "Chromium is not installed: apt-get install chromium"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture
+def short_connections(monkeypatch) -> None:
+    """The server's threads keep no connection, which would keep the database from being dropped."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+
+
+@pytest.fixture
+def page(short_connections, live_server, monkeypatch) -> Iterator[Page]:
+    """A page of the console, logged in; any complaint of the browser fails the test."""
+    # Playwright's synchronous interface runs an event loop, and the database is used beside it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    get_user_model().objects.create_superuser("admin", "admin@example.com", "a-pass-for-tests")
+    complaints = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 900})
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto("/admin/")
+        page.fill("#id_username", "admin")
+        page.fill("#id_password", "a-pass-for-tests")
+        page.click("input[type=submit]")
+        yield page
+        browser.close()
+        connections.close_all()  # those of the event loop's own context, which nobody else sees
+    assert complaints == []
+
+
+def choose(page: Page, field: str, text: str) -> None:
+    """Choose in one of the admin's searching select boxes, as a person does."""
+    page.click(f".field-{field} .select2-selection")
+    page.keyboard.type(text)
+    page.click(f".select2-results__option:has-text('{text}')")
+
+
+def test_a_subscription_made_by_hand_delivers_and_shows_its_attempt(catalog, https_receiver, page):
+    subscriber = SubscriberFactory(name="ERP connector")
+    EndpointFactory(subscriber=subscriber, name="ERP hooks")
+    QueueFactory(name="invoices")
+
+    page.goto("/admin/notifications/subscription/add/")
+    choose(page, "subscriber", "ERP connector")
+    page.fill("#id_name", "Invoices for the ERP")
+    choose(page, "queue", "invoices")
+    choose(page, "event_types", "invoice.posted")
+    choose(page, "endpoint", "ERP hooks")
+    page.click("text=Add another Parameter")
+    page.fill("#id_parameters-0-name", "number")
+    page.fill("#id_parameters-0-value", "invoice.numbr")
+    page.click("input[name=_save]")
+    assert "invoice.number" in page.inner_text(".errorlist >> nth=0"), "the nearest token is suggested"
+    page.fill("#id_parameters-0-value", "invoice.number")
+    page.click("input[name=_save]")
+    assert Subscription.objects.filter(name="Invoices for the ERP").exists(), page.inner_text("#content")
+
+    event = publish("invoice.posted", catalog["invoice.posted"].sample, queue="invoices").event
+    Engine(until_idle=True).run()
+    delivery = Delivery.objects.get()
+
+    page.goto("/admin/notifications/delivery/")
+    page.fill("#searchbar", event.public_id)
+    page.keyboard.press("Enter")
+    page.click("#result_list tbody th a")
+    text = page.inner_text("#content")
+    assert delivery.public_id in text
+    assert "Delivered" in text
+    assert "204" in text
+    assert https_receiver.received[0].body.decode() in page.inner_text("#content pre >> nth=-1")
+
+
+def test_every_list_opens_without_a_complaint_of_the_browser(catalog, https_receiver, page):
+    WebhookSubscriptionFactory()
+    publish("invoice.posted", catalog["invoice.posted"].sample)
+    Engine(until_idle=True).run()
+    page.goto("/admin/")
+    links = [
+        link.get_attribute("href")
+        for link in page.query_selector_all("#content-main th a")
+        if "/admin/" in (link.get_attribute("href") or "")
+    ]
+    assert len(links) > 20
+    for link in links:
+        response = page.goto(link)
+        assert response.status == 200, link
+    page.goto("/api/v1/docs/")
+    page.wait_for_selector(".opblock")
