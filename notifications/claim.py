@@ -60,14 +60,18 @@ class Claimed:
     id: int
     uid: UUID
     channel_id: int
+    epoch: int
     lane_id: int | None
     sequence: int | None
     status: str
     subscription_id: int
     recipient: str
     attempt_count: int
+    crash_count: int
     created_at: datetime
+    # The last one of its lane that was sent or will be; skipped and cancelled ones do not count.
     previous_uid: UUID | None
+    previous_sequence: int | None
     body: str | None  # None: not rendered yet
     headers: Sequence[Sequence[str]] | None
     query: Sequence[Sequence[str]] | None
@@ -114,7 +118,7 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
 
 _FETCH = """
 WITH held AS MATERIALIZED (
-  SELECT c.id, c.epoch, c.wake, c.is_paused, h.room
+  SELECT c.id, c.epoch, c.wake, h.room, (c.is_paused OR coalesce(c.not_before > now(), false)) AS is_paused
   FROM unnest(%(channels)s::bigint[], %(epochs)s::bigint[], %(rooms)s::int[]) h(id, epoch, room)
   JOIN notifications_channel c ON c.id = h.id AND c.epoch = h.epoch
   WHERE c.leased_until > clock_timestamp()
@@ -141,16 +145,23 @@ WITH held AS MATERIALIZED (
   FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work
               WHERE status IN ('pending', 'retrying') GROUP BY claimed_by) w
   WHERE c.id = w.claimed_by AND held.id = c.id AND c.epoch = held.epoch AND c.leased_until > clock_timestamp()
+    -- The rows above are those of the snapshot: whoever changed some since has moved the wake counter.
+    AND c.wake = held.wake
   RETURNING c.id
 )
-SELECT held.id, held.wake, held.is_paused, w.of_lane, w.tail,
-       w.id, w.uid, w.claimed_by, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
-       w.attempt_count, w.created_at, p.uid, b.body, b.headers, b.query,
+SELECT held.id, held.wake, held.is_paused, marked.id IS NULL AND EXISTS (
+         SELECT FROM work m WHERE m.claimed_by = held.id AND m.status IN ('pending', 'retrying')) AS missed,
+       w.of_lane, w.tail,
+       w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
+       w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
        e.uid, t.code, t.label, e.source, e.occurred_at, e.ordering_key, CASE WHEN b.body IS NULL THEN e.data END
 FROM held
 LEFT JOIN marked ON marked.id = held.id
 LEFT JOIN work w ON w.claimed_by = held.id AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held')
-LEFT JOIN notifications_delivery p ON p.lane_id = w.lane_id AND p.sequence = w.sequence - 1
+LEFT JOIN LATERAL (
+  SELECT p.uid, p.sequence FROM notifications_delivery p
+  WHERE p.lane_id = w.lane_id AND p.sequence < w.sequence AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+  ORDER BY p.sequence DESC LIMIT 1) p ON true
 LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at
 LEFT JOIN events_event e ON e.id = w.event_id
 LEFT JOIN events_eventtype t ON t.id = e.type_id
@@ -187,10 +198,10 @@ def fetch(leases: Iterable[Lease]) -> Work:
         rows = cursor.fetchall()
     seen: set[int] = set()
     work = Work([], {})
-    for channel_id, wake, is_paused, of_lane, tail, *columns in rows:
+    for channel_id, wake, is_paused, missed, of_lane, tail, *columns in rows:
         lease = asked[channel_id]
         seen.add(channel_id)
-        lease.wake, lease.is_paused = wake, is_paused
+        lease.wake, lease.is_paused, lease.may_have_work = wake, is_paused, missed
         if columns[0] is not None:
             work.claimed.append(_claimed(columns))
         elif of_lane is not None:

@@ -50,8 +50,16 @@ def write(drafts: list[Draft]) -> None:
     woken = sorted(set(placed.values()))
     with connection.cursor() as cursor:
         # Channels before lanes, in the order of their ids, as every other writer locks them.
+        # A lane may still be on the channel of an earlier destination.
+        known = sorted({draft.lane for draft in deliverable if draft.lane})
         cursor.execute(
-            "SELECT id FROM notifications_channel WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [woken]
+            """SELECT id FROM notifications_channel
+               WHERE id = ANY(%s) OR id IN (
+                 SELECT l.channel_id FROM notifications_lane l
+                 JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
+                   USING (subscription_id, key, recipient))
+               ORDER BY id FOR UPDATE""",
+            [woken, [lane[0] for lane in known], [lane[1] for lane in known], [lane[2] for lane in known]],
         )
         lanes = _number(cursor, deliverable, placed)
         counted: Counter[tuple[int, str, str]] = Counter()

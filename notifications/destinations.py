@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from django.core.exceptions import ValidationError
+
+from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
 from .models import Endpoint, Parameter, Subscription
@@ -43,6 +46,10 @@ class Notification:
     html: str
 
 
+class Unusable(Exception):  # noqa: N818 - named for the fact
+    """Nothing can be sent there as it is configured; says why in a sentence."""
+
+
 class Directory:
     """The senders and notifications that one worker uses."""
 
@@ -51,19 +58,24 @@ class Directory:
         self._notifications: dict[int, tuple[float, Notification]] = {}
 
     def sender(self, endpoint_id: int | None, profile_id: int | None) -> Sender:
-        """Return the sender of an endpoint or profile; its connections last until it is edited."""
+        """Return the sender of an endpoint or profile; its connections last until it is edited.
+
+        Raises Unusable where a secret cannot be read, or a stored URL is no longer allowed.
+        """
         key = (endpoint_id, profile_id)
         known = self._senders.get(key)
         now = time.monotonic()
         if known and now - known[0] < KEPT_FOR:
             return known[2]
-        destination, make = _read(endpoint_id, profile_id)
-        if known and known[1] == destination:
-            sender = known[2]
-        else:
-            if known:
-                known[2].transport.close()
-            sender = make()
+        try:
+            destination, make = _read(endpoint_id, profile_id)
+            sender = known[2] if known and known[1] == destination else make()
+        except ValidationError as error:
+            raise Unusable(" ".join(error.messages)) from error
+        except (SecretUnreadable, ValueError) as error:
+            raise Unusable(str(error)) from error
+        if known and known[2] is not sender:
+            known[2].transport.close()
         self._senders[key] = (now, destination, sender)
         return sender
 

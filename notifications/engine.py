@@ -7,6 +7,7 @@ docs/engine.md for the properties this keeps.
 import os
 import socket
 import time
+from collections.abc import Callable
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
@@ -14,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connection
 from events.ids import uuid7
 
 from .agenda import read_agenda
-from .fan_out import fan_out
+from .fan_out import BATCH, fan_out
 from .holdings import FLUSH_AFTER, Holdings
 from .runners import Registration
 from .waiting import Waiter
@@ -29,8 +30,18 @@ PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is 
 class Engine:
     """One worker, with its own threads and connections."""
 
-    def __init__(self, *, budget: float | None = None, until_idle: bool = False) -> None:
-        """`budget` in seconds, None to run until stopped; `until_idle` ends it once nothing is due."""
+    def __init__(
+        self,
+        *,
+        budget: float | None = None,
+        until_idle: bool = False,
+        hand_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`budget` in seconds, None to run until stopped; `until_idle` ends it once nothing is due.
+
+        `hand_over` is called when the worker takes nothing more and its last sends are still under way.
+        """
+        self._hand_over = hand_over
         self._budget = budget
         self._until_idle = until_idle
         self._waiter = Waiter()
@@ -63,7 +74,9 @@ class Engine:
                     if self._until_idle and pause > 0 and not self._holdings.leases:
                         break
                     self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
-                self._finish()
+            # Not registered any more: a last slow send must not keep others from starting.
+            self._hand_over()
+            self._finish()
         finally:
             self._holdings.close()
             self._waiter.close()
@@ -76,7 +89,7 @@ class Engine:
             self._announced = False
             self._looked = time.monotonic()
             if read_agenda().has_events:
-                fan_out()
+                self._announced = fan_out() == BATCH  # more may wait
             holdings.look_again()
         holdings.collect()
         holdings.flush()

@@ -36,8 +36,7 @@ def compose(
     }
     # The payload goes in as text: parsing and writing it again would turn 19.90 into 19.9.
     body = f'{_json(head)[:-1]}, "data": {claimed.data}, "parameters": {_json(placed["body"])}}}'
-    headers = (*_order_headers(claimed), *placed["header"].items())
-    return body, headers, tuple(placed["query"].items())
+    return body, tuple(placed["header"].items()), tuple(placed["query"].items())
 
 
 def timestamp(moment: datetime) -> str:
@@ -45,19 +44,18 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _order_headers(claimed: Claimed) -> Pairs:
+def order_headers(claimed: Claimed) -> Pairs:
     """Return what lets a receiver prove that it missed nothing, on in-order subscriptions."""
-    if claimed.lane_id is None:
-        return ()
+    lane = f"{claimed.subscription_id}:{claimed.ordering_key}"
     headers = [
-        (
-            "bellwether-lane",
-            f"{claimed.subscription_id}:{claimed.ordering_key}".encode("ascii", "replace").decode(),
-        ),
+        ("bellwether-lane", lane.encode("ascii", "replace").decode()),
         ("bellwether-sequence", str(claimed.sequence)),
     ]
     if claimed.previous_uid:
         headers.append(("bellwether-previous", ids.public("dlv", claimed.previous_uid)))
+    first, last = (claimed.previous_sequence or 0) + 1, (claimed.sequence or 0) - 1
+    if first <= last:
+        headers.append(("bellwether-skipped", f"{first}-{last}" if first < last else str(first)))
     return tuple(headers)
 
 

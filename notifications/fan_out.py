@@ -104,7 +104,7 @@ class _Batch:
                         lane_key=fact.ordering_key if plan.is_ordered else None,
                         undeliverable=_undeliverable(plan, address, profile_id),
                     )
-                    for address in recipients(plan, fact) or [""]
+                    for address in recipients(plan, fact)
                 ]
         return found
 
@@ -129,7 +129,7 @@ def _undeliverable(plan: Plan, address: str, profile_id: int | None) -> str:
     if not address:
         wanted = ", ".join(plan.address_tokens)
         return (
-            f"No recipient: {wanted} has no value in this event."
+            f"No recipient: {wanted} holds no valid address in this event."
             if wanted
             else "No recipient: nobody whom the subscription names is active and has an address."
         )

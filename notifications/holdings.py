@@ -11,10 +11,10 @@ from events.ids import uuid7
 from . import claim, judge, lanes
 from .channels import SHARDS
 from .claim import Claimed, Lease
-from .destinations import Directory
-from .pause import pause
-from .prepare import prepare
-from .sending import Ended, Item, Run, Sent, Threads
+from .destinations import Directory, Sender, Unusable
+from .pause import pause, rest
+from .prepare import one_suspect, prepare
+from .sending import Ended, Run, Sent, Threads
 from .settle import Result, settle
 from .transports.base import Verdict
 
@@ -42,6 +42,7 @@ class Holdings:
         self._untried: list[Claimed] = []
         self._ended: list[Run] = []
         self._under_way = 0  # runs handed to the threads
+        self._suspects_wait = False  # for nothing else to be under way
         self._waiting_since = 0.0
         self._renewed = time.monotonic()
         self._leased = 0.0
@@ -58,18 +59,26 @@ class Holdings:
         room = RUNS_A_THREAD * self._threads.size - self._under_way
         if room < RUNS_A_THREAD * self._threads.size // 2:
             return 0  # enough is waiting for a thread: a later look finds more at once
-        self._lease()
-        hungry = self._hungry(room)
-        if not hungry:
+        if self._suspects_wait and self._under_way:
             return 0
-        work = claim.fetch(hungry)
+        self._lease()
+        senders = self._senders(room)
+        if not senders:
+            return 0
+        work = claim.fetch([self.leases[channel_id] for channel_id in senders])
+        try:
+            if work.empty_lanes:
+                lanes.clear(work.empty_lanes)
+            self._dispatch(work.claimed, senders)
+        except Exception:
+            # They are on record as taken: they go back with the next settle, whatever went wrong.
+            self._untried += work.claimed
+            raise
         found = {claimed.channel_id for claimed in work.claimed}
-        for lease in hungry:
-            lease.may_have_work = lease.channel_id in found
+        for channel_id in senders:
+            lease = self.leases[channel_id]
+            lease.may_have_work |= channel_id in found
             lease.served_at = time.monotonic()
-        if work.empty_lanes:
-            lanes.clear(work.empty_lanes)
-        self._dispatch(work.claimed)
         return len(work.claimed) + len(work.empty_lanes)
 
     def _lease(self) -> None:
@@ -83,41 +92,51 @@ class Holdings:
                 replaced.is_lost = True
             self.leases[lease.channel_id] = lease
 
-    def _hungry(self, room: int) -> list[Lease]:
-        """Return the leases to fetch for, longest unserved first, with the room each may fill."""
-        hungry = []
+    def _senders(self, room: int) -> dict[int, Sender]:
+        """Return the senders of the channels to fetch for, longest unserved first; set the room of each."""
+        senders = {}
         for lease in sorted(self.leases.values(), key=lambda lease: lease.served_at):
             if not lease.may_have_work or lease.is_over or room <= 0:
                 continue
             destination = (lease.endpoint_id, lease.profile_id)
-            limit = -(-self._directory.sender(*destination).max_in_flight // SHARDS)
+            try:
+                sender = self._directory.sender(*destination)
+            except Unusable as fault:
+                lease.is_paused = True
+                pause(lease, str(fault))
+                continue
+            limit = -(-sender.max_in_flight // SHARDS)
             lease.room = min(room, (limit if destination in self._proven else 1) - lease.runs)
             if lease.room > 0:
                 room -= lease.room
-                hungry.append(lease)
-        return hungry
+                senders[lease.channel_id] = sender
+        return senders
 
-    def _dispatch(self, claimed: list[Claimed]) -> None:
-        """Prepare what was claimed, and hand out the runs."""
-        prepared = prepare(claimed, self.leases, self._directory)
+    def _dispatch(self, claimed: list[Claimed], senders: dict[int, Sender]) -> None:
+        """Prepare what was claimed, and hand out the runs: a lane's to one thread, others to several."""
+        go, wait = one_suspect(claimed, alone=not self._under_way)
+        self._suspects_wait = bool(wait)
+        notifications = self._directory.notifications({one.subscription_id for one in go})
+        prepared = prepare(go, self.leases, senders, notifications)
+        for one in wait:
+            self.leases[one.channel_id].busy.add(one.id)
         self._results += prepared.results
-        self._untried += prepared.untried
+        self._untried += prepared.untried + wait
+        if wait and go and go[0].crash_count:
+            self.flush(now=True)  # the suspect is to be the only one on record as taken
         for (channel_id, lane_id), items in prepared.queues.items():
-            if items:
-                self._submit(self.leases[channel_id], lane_id, items)
-
-    def _submit(self, lease: Lease, lane_id: int | None, items: list[Item]) -> None:
-        """Hand a lane's items to one thread, others to as many threads as the channel has room for."""
-        if lane_id is not None:
-            lease.busy_lanes.add(lane_id)
-            shares = [items]
-        else:
-            shares = [items[start :: lease.room] for start in range(min(lease.room, len(items)))]
-        sender = self._directory.sender(lease.endpoint_id, lease.profile_id)
-        for share in shares:
-            lease.runs += 1
-            self._under_way += 1
-            self._threads.submit(Run(lease=lease, sender=sender, items=tuple(share)))
+            lease = self.leases[channel_id]
+            if not items:
+                continue
+            if lane_id is None:
+                shares = [items[start :: lease.room] for start in range(min(lease.room, len(items)))]
+            else:
+                lease.busy_lanes.add(lane_id)
+                shares = [items]
+            for share in shares:
+                lease.runs += 1
+                self._under_way += 1
+                self._threads.submit(Run(lease=lease, sender=senders[channel_id], items=tuple(share)))
 
     def collect(self) -> None:
         """Take in what the threads have reported, and decide what follows from it."""
@@ -134,7 +153,7 @@ class Holdings:
 
     def _judge(self, sent: Sent) -> Result:
         claimed, lease, outcome = sent.item.claimed, sent.run.lease, sent.outcome
-        notification = self._directory.notifications([claimed.subscription_id])[claimed.subscription_id]
+        notification = sent.item.notification
         decision = judge.decide(
             outcome,
             attempts=claimed.attempt_count + 1,
@@ -150,7 +169,6 @@ class Holdings:
         return Result(
             attempt_id=uuid7(),
             claimed=claimed,
-            epoch=lease.epoch,
             decision=decision,
             outcome=outcome,
             error="" if delivered else outcome.detail,
@@ -176,6 +194,7 @@ class Holdings:
             for lease in self.leases.values()
             if renewing or (lease.channel_id in touched and not lease.is_lost)
         ]
+        self._stop_at_fault(results)
         if leases or results:
             settle(results, leases=leases, freed=untried, worker=self.owner)
         # Only now: had the statement failed, it would be repeated with the same attempts.
@@ -185,6 +204,17 @@ class Holdings:
             self._renewed = clock
         self._tidy(results, untried, ended)
 
+    def _stop_at_fault(self, results: list[Result]) -> None:
+        """Pause what is itself at fault and rest what asked for it, before the results are written."""
+        for result in results:
+            lease = self.leases.get(result.claimed.channel_id)
+            if lease is None or lease.epoch != result.claimed.epoch:
+                continue
+            if result.decision.pause_reason:
+                pause(lease, result.decision.pause_reason)
+            if result.decision.channel_wait:
+                rest(lease, result.decision.channel_wait.total_seconds())
+
     def _tidy(self, results: list[Result], untried: list[Claimed], ended: list[Run]) -> None:
         self.settled += sum(1 for result in results if result.outcome)
         for run in ended:
@@ -192,16 +222,10 @@ class Holdings:
             if lane_id := run.items[0].claimed.lane_id:
                 run.lease.busy_lanes.discard(lane_id)
         for one in [result.claimed for result in results] + untried:
-            if lease := self.leases.get(one.channel_id):
+            lease = self.leases.get(one.channel_id)
+            if lease and lease.epoch == one.epoch:
                 lease.busy.discard(one.id)
                 lease.may_have_work = True
-        for result in results:
-            if result.decision.pause_reason and (lease := self.leases.get(result.claimed.channel_id)):
-                pause(
-                    endpoint_id=lease.endpoint_id,
-                    profile_id=lease.profile_id,
-                    reason=result.decision.pause_reason,
-                )
 
     def release(self, *, everything: bool = False) -> None:
         """Give back the channels that have nothing for us now."""

@@ -1,8 +1,13 @@
-"""Two repairs of a lane's head that finding work calls for."""
+"""Two repairs of a lane's head that finding work calls for.
 
-from collections.abc import Mapping
+Both lock the lanes' channels first, as everybody who changes lanes does.
+"""
 
-from django.db import connection
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 
 def clear(empty: Mapping[int, int]) -> None:
@@ -10,7 +15,7 @@ def clear(empty: Mapping[int, int]) -> None:
 
     `empty` gives the tail at which each lane was seen; a lane that has grown since is left alone.
     """
-    with connection.cursor() as cursor:
+    with _locked(empty) as cursor:
         cursor.execute(
             """UPDATE notifications_lane l SET next_sequence = l.tail + 1, due_at = NULL
                FROM unnest(%s::bigint[], %s::bigint[]) x(id, tail)
@@ -23,7 +28,7 @@ def clear(empty: Mapping[int, int]) -> None:
 
 def block(heads: Mapping[int, int]) -> None:
     """Stop these lanes at a held delivery; `heads` gives the delivery's id by lane id."""
-    with connection.cursor() as cursor:
+    with _locked(heads) as cursor:
         cursor.execute(
             """UPDATE notifications_lane l SET blocked_by_id = d.id, next_sequence = d.sequence, due_at = NULL
                FROM unnest(%s::bigint[], %s::bigint[]) x(lane_id, delivery_id)
@@ -31,3 +36,14 @@ def block(heads: Mapping[int, int]) -> None:
                WHERE l.id = x.lane_id AND d.sequence >= l.next_sequence""",
             [list(heads), list(heads.values())],
         )
+
+
+@contextmanager
+def _locked(lane_ids: Iterable[int]) -> Iterator[CursorWrapper]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id FROM notifications_channel
+               WHERE id IN (SELECT channel_id FROM notifications_lane WHERE id = ANY(%s)) ORDER BY id FOR UPDATE""",
+            [list(lane_ids)],
+        )
+        yield cursor

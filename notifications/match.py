@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 # A look that costs less than the exception of a failed conversion.
 _LIKE_A_NUMBER = re.compile(r"\s*[-+]?\.?\d")
@@ -92,15 +94,27 @@ def holds(condition: Condition, value: Any) -> bool:
 
 
 def recipients(plan: Plan, fact: Fact) -> list[str]:
-    """Return the addresses of an email, each once; a webhook has the one empty recipient."""
+    """Return the addresses of an email, each once; a webhook has the one empty recipient.
+
+    For an email, an empty one stands for what leads nowhere: it is put on record, not passed over.
+    """
     if not plan.is_email:
         return [""]
     found = list(plan.addresses)
     for token in plan.address_tokens:
         value = resolve(fact.data, token)
-        found += [value.strip()] if isinstance(value, str) and "@" in value else []
+        text = value.strip() if isinstance(value, str) else ""
+        found.append(text if _is_address(text) else "")
     unique = {address.lower(): address for address in reversed(found)}
-    return sorted(unique.values(), key=str.lower)
+    return sorted(unique.values(), key=str.lower) or [""]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str | None:

@@ -1,24 +1,55 @@
-"""Pausing an endpoint or SMTP profile that is itself at fault: its deliveries wait, none is lost."""
+"""Stopping a destination that is itself at fault, or asks for a rest: what waits is kept."""
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from smtpprofiles.models import SmtpProfile
 
-from . import channels
+from .claim import Lease
 from .models import Endpoint
 
 log = structlog.get_logger(__name__)
 
 
-def pause(*, endpoint_id: int | None, profile_id: int | None, reason: str) -> None:
-    """Pause it with a reason that people can act on; emptying the reason in the admin resumes it."""
-    model: type[Endpoint] | type[SmtpProfile] = Endpoint if endpoint_id else SmtpProfile
+def pause(lease: Lease, reason: str) -> None:
+    """Pause the endpoint or profile of a lease, with a reason that people can act on.
+
+    Emptying the reason in the admin resumes it. A lease that ran out pauses nothing.
+    """
+    model: type[Endpoint] | type[SmtpProfile] = Endpoint if lease.endpoint_id else SmtpProfile
     with transaction.atomic():
-        destination = model.objects.select_for_update().get(pk=endpoint_id or profile_id or 0)
-        if destination.paused_reason:
+        if not _holds(lease):
             return
-        destination.paused_reason = reason
-        destination.save(update_fields=["paused_reason"])
-        channels.follow(destination)
-    log.warning("paused", destination=str(destination), reason=reason)
+        found = model.objects.filter(pk=lease.endpoint_id or lease.profile_id or 0, paused_reason="")
+        # Saved as a whole, so that its channels follow: see receivers.py.
+        for destination in found.only("pk", "is_active", "paused_reason"):
+            destination.paused_reason = reason
+            destination.save(update_fields=["paused_reason"])
+            log.warning("paused", destination=type(destination).__name__, pk=destination.pk, reason=reason)
+
+
+def rest(lease: Lease, seconds: float) -> None:
+    """Let every channel of the lease's endpoint or profile wait as long as it asked for."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not _holds(lease):
+            return
+        cursor.execute(
+            """UPDATE notifications_channel c SET not_before = GREATEST(c.not_before, t.until),
+                 due_at = CASE WHEN c.leased_until IS NULL AND c.due_at IS NOT NULL
+                               THEN GREATEST(c.due_at, t.until) ELSE c.due_at END
+               FROM (SELECT now() + make_interval(secs => %s) AS until) t
+               WHERE c.endpoint_id IS NOT DISTINCT FROM %s AND c.profile_id IS NOT DISTINCT FROM %s""",
+            [seconds, lease.endpoint_id, lease.profile_id],
+        )
+
+
+def _holds(lease: Lease) -> bool:
+    """Lock the destination's channels, and tell whether the lease still runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id, epoch, leased_until > clock_timestamp() FROM notifications_channel
+               WHERE endpoint_id IS NOT DISTINCT FROM %s AND profile_id IS NOT DISTINCT FROM %s
+               ORDER BY id FOR UPDATE""",
+            [lease.endpoint_id, lease.profile_id],
+        )
+        return (lease.channel_id, lease.epoch, True) in cursor.fetchall()

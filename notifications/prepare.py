@@ -1,5 +1,6 @@
 """From claimed deliveries to what the threads send: rendered, kept, and grouped into queues."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +10,13 @@ from events.ids import uuid7
 
 from . import judge, lanes, rendering
 from .claim import Claimed, Lease
-from .destinations import Directory
+from .destinations import Notification, Sender
 from .sending import Item
 from .settle import Result
 from .transports.base import Message
+
+# Rendering holds up the loop that settles and renews: what does not fit waits for the next look.
+LONGEST = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -22,41 +26,46 @@ class Prepared:
     # By channel and lane (None: in any order), each in sending order.
     queues: dict[tuple[int, int | None], list[Item]] = field(default_factory=lambda: defaultdict(list))
     results: list[Result] = field(default_factory=list)  # what could not be rendered
-    untried: list[Claimed] = field(default_factory=list)  # what has to wait for those
+    untried: list[Claimed] = field(default_factory=list)  # what has to wait
 
 
-def prepare(claimed: list[Claimed], leases: Mapping[int, Lease], directory: Directory) -> Prepared:
+def prepare(
+    claimed: list[Claimed],
+    leases: Mapping[int, Lease],
+    senders: Mapping[int, Sender],
+    notifications: Mapping[int, Notification],
+) -> Prepared:
     """Render what is new and keep it, before any of it is sent; stop each lane at what is held."""
-    notifications = directory.notifications({one.subscription_id for one in claimed})
-    now = datetime.now(UTC)
+    now, ends = datetime.now(UTC), time.monotonic() + LONGEST
     prepared = Prepared()
     fresh: list[tuple[Claimed, Message]] = []
     blocked: dict[int, int] = {}
-    stopped: set[int | None] = set()  # lanes that may go no further
+    stopped: set[int] = set()  # lanes that may go no further
     for one in claimed:
         lease, queue = leases[one.channel_id], prepared.queues[one.channel_id, one.lane_id]
         if one.status == "held":
             if one.lane_id is not None and one.lane_id not in stopped and not queue:
                 blocked[one.lane_id] = one.id
-            stopped.add(one.lane_id)
+            stopped |= {one.lane_id} if one.lane_id is not None else set()
             continue
         lease.busy.add(one.id)
-        if one.lane_id is not None and one.lane_id in stopped:
+        if one.lane_id in stopped or time.monotonic() > ends:
             prepared.untried.append(one)
             continue
-        sender = directory.sender(lease.endpoint_id, lease.profile_id)
+        notification = notifications[one.subscription_id]
         try:
-            message = rendering.message(one, notifications[one.subscription_id], sender, now=now)
+            message = rendering.message(one, notification, senders[one.channel_id], now=now)
         except rendering.Unrenderable as error:
-            stopped.add(one.lane_id)
+            stopped |= {one.lane_id} if one.lane_id is not None else set()
             if one.lane_id is not None and queue:
                 prepared.untried.append(one)  # it is held once it is the head of its lane
             else:
-                prepared.results.append(_unrenderable(one, lease, str(error)))
+                prepared.results.append(_unrenderable(one, str(error)))
             continue
         if one.body is None:
             fresh.append((one, message))
-        queue.append(Item(claimed=one, message=message))
+        in_order = rendering.in_order(message, one)
+        queue.append(Item(claimed=one, message=in_order, notification=notification))
     if fresh:
         rendering.store(fresh)
     if blocked:
@@ -64,12 +73,40 @@ def prepare(claimed: list[Claimed], leases: Mapping[int, Lease], directory: Dire
     return prepared
 
 
-def _unrenderable(claimed: Claimed, lease: Lease, error: str) -> Result:
+def one_suspect(claimed: list[Claimed], *, alone: bool) -> tuple[list[Claimed], list[Claimed]]:
+    """Split off what was in flight when a worker died: it is sent alone, so that only the guilty is counted.
+
+    Returns what may go now and what has to wait: with nothing else under way (`alone`) the first
+    suspect goes and all else waits; otherwise the suspects and what follows them in their lanes wait.
+    """
+    suspects = [one for one in claimed if one.crash_count and one.status != "held"]
+    if not suspects:
+        return claimed, []
+    lanes_seen: set[int] = set()
+    go: list[Claimed] = []
+    wait: list[Claimed] = []
+    for one in claimed:
+        is_head = one.lane_id is None or one.lane_id not in lanes_seen
+        if one.lane_id is not None:
+            lanes_seen.add(one.lane_id)
+        if alone and not go and one.crash_count and is_head and one.status != "held":
+            go.append(one)
+        else:
+            wait.append(one)
+    if alone and go:
+        return go, wait
+    held_up: set[int] = set()
+    go, wait = [], []
+    for one in claimed:
+        if one.crash_count or one.lane_id in held_up:
+            held_up |= {one.lane_id} if one.lane_id is not None else set()
+            wait.append(one)
+        else:
+            go.append(one)
+    return go, wait
+
+
+def _unrenderable(claimed: Claimed, error: str) -> Result:
     return Result(
-        attempt_id=uuid7(),
-        claimed=claimed,
-        epoch=lease.epoch,
-        decision=judge.unrenderable(),
-        outcome=None,
-        error=error,
+        attempt_id=uuid7(), claimed=claimed, decision=judge.unrenderable(), outcome=None, error=error
     )

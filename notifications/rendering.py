@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+import structlog
 from django.conf import settings
 from django.db import connection
 
@@ -16,6 +18,8 @@ from . import envelope, liquid, mail
 from .claim import Claimed
 from .destinations import Notification, Sender
 from .transports.base import Message
+
+log = structlog.get_logger(__name__)
 
 
 class Unrenderable(Exception):  # noqa: N818 - named for the fact
@@ -28,11 +32,21 @@ def message(claimed: Claimed, notification: Notification, sender: Sender, *, now
     if claimed.body is None:
         try:
             body, headers, query = _render(public_id, claimed, notification, sender, now)
-        except (liquid.TemplateFault, ValueError) as error:
+        except liquid.TemplateFault as error:
             raise Unrenderable(str(error)) from error
+        except Exception as error:  # whatever one delivery brings, the others go on
+            log.exception("not rendered", delivery=public_id)
+            raise Unrenderable(f"It could not be put into words: {type(error).__name__}: {error}") from error
     else:
         body, headers, query = claimed.body, _pairs(claimed.headers), _pairs(claimed.query)
     return Message(id=public_id, body=body, headers=headers, query=query, recipient=claimed.recipient)
+
+
+def in_order(message: Message, claimed: Claimed) -> Message:
+    """Return the message with the order headers of this try: what came before it may have been skipped since."""
+    if claimed.lane_id is None or claimed.recipient:
+        return message
+    return replace(message, headers=(*envelope.order_headers(claimed), *message.headers))
 
 
 def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:

@@ -58,10 +58,12 @@ class Registration:
 
 
 def count_alive() -> int:
-    """Return how many workers have shown themselves lately."""
+    """Return how many workers of this host's cluster have shown themselves lately."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM notifications_runner WHERE seen_at > clock_timestamp() - {ALIVE}"  # noqa: S608
+            f"""SELECT count(*) FROM notifications_runner
+                WHERE seen_at > clock_timestamp() - {ALIVE} AND host = %s AND cluster = %s""",  # noqa: S608
+            [socket.gethostname(), os.environ.get(CLUSTER_VARIABLE, "")],
         )
         return int(cursor.fetchone()[0])
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from .claim import Claimed, Lease
-from .destinations import Sender
+from .destinations import Notification, Sender
 from .transports.base import Message, Outcome, Verdict
 
 log = structlog.get_logger(__name__)
@@ -22,6 +22,7 @@ class Item:
 
     claimed: Claimed
     message: Message
+    notification: Notification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,6 @@ class Result:
 
     attempt_id: UUID
     claimed: Claimed
-    epoch: int
     decision: Decision
     outcome: Outcome | None
     error: str
@@ -39,12 +38,13 @@ WITH r AS MATERIALIZED (
     verdict text, code int, error_class text, detail text, ms int,
     address text, request_headers text, response_headers text, response_body text, started_at timestamptz)
 ), held AS MATERIALIZED (
-  SELECT c.id, c.epoch, h.done, h.pause, h.channel_wait
+  SELECT c.id, c.epoch, h.done
   FROM notifications_channel c
-  JOIN (SELECT * FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[],
-                             %(pause)s::bool[], %(channel_wait)s::float8[]) AS h(id, epoch, pause, channel_wait)
-        CROSS JOIN LATERAL (SELECT array_agg(f.id) AS done FROM unnest(%(free)s::bigint[], %(free_of)s::bigint[])
-          AS f(id, channel_id) WHERE f.channel_id = h.id) f) h
+  JOIN (SELECT g.id, g.epoch, array_agg(f.id) AS done
+        FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[]) AS g(id, epoch)
+        LEFT JOIN unnest(%(free)s::bigint[], %(free_of)s::bigint[], %(free_epoch)s::bigint[])
+          AS f(id, channel_id, epoch) ON f.channel_id = g.id AND f.epoch = g.epoch
+        GROUP BY g.id, g.epoch) h
     ON h.id = c.id AND h.epoch = c.epoch
   WHERE c.leased_until > clock_timestamp()
   ORDER BY c.id FOR UPDATE OF c
@@ -83,10 +83,7 @@ WITH r AS MATERIALIZED (
 ), channels AS (
   UPDATE notifications_channel c SET
     leased_until = t.until, due_at = t.until,
-    in_flight = ARRAY(SELECT unnest(c.in_flight) EXCEPT ALL SELECT unnest(held.done)),
-    is_paused = c.is_paused OR held.pause,
-    not_before = CASE WHEN held.channel_wait IS NULL THEN c.not_before
-      ELSE GREATEST(c.not_before, clock_timestamp() + make_interval(secs => held.channel_wait)) END
+    in_flight = ARRAY(SELECT unnest(c.in_flight) EXCEPT ALL SELECT unnest(held.done))
   FROM held, (SELECT clock_timestamp() + make_interval(secs => %(lease)s) AS until) t
   WHERE c.id = held.id AND c.epoch = held.epoch
 )
@@ -103,15 +100,15 @@ def settle(
     `freed` are deliveries that were taken and not sent: they go back as they were.
     """
     given = {lease.channel_id: lease for lease in leases}
+    done = [result.claimed for result in results] + list(freed)
     safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
     parameters = _lanes(results) | {
         "results": msgspec.json.encode([_row(result) for result in results]).decode(),
         "held": list(given),
         "held_epoch": [lease.epoch for lease in given.values()],
-        "pause": [_pauses(results, channel_id) for channel_id in given],
-        "channel_wait": [_channel_wait(results, channel_id) for channel_id in given],
-        "free": [r.claimed.id for r in results] + [c.id for c in freed],
-        "free_of": [r.claimed.channel_id for r in results] + [c.channel_id for c in freed],
+        "free": [one.id for one in done],
+        "free_of": [one.channel_id for one in done],
+        "free_epoch": [one.epoch for one in done],
         "lease": settings.DELIVERY_LEASE_SECONDS,
         "worker": worker,
     }  # fmt: skip
@@ -132,7 +129,7 @@ def _row(result: Result) -> dict[str, Any]:
         "attempt_id": result.attempt_id,
         "delivery_id": claimed.id,
         "channel_id": claimed.channel_id,
-        "epoch": result.epoch,
+        "epoch": claimed.epoch,
         "number": claimed.attempt_count + 1,
         "status": decision.status,
         "hold_cause": decision.hold_cause,
@@ -173,21 +170,8 @@ def _lanes(results: Sequence[Result]) -> dict[str, Any]:
     return {
         "lane": list(heads),
         "lane_of": [head[0].claimed.channel_id for head in heads.values()],
-        "lane_epoch": [head[0].epoch for head in heads.values()],
+        "lane_epoch": [head[0].claimed.epoch for head in heads.values()],
         "next": [head[1] for head in heads.values()],
         "lane_wait": [head[2] for head in heads.values()],
         "blocked": [head[3] for head in heads.values()],
     }
-
-
-def _pauses(results: Sequence[Result], channel_id: int) -> bool:
-    return any(r.decision.pause_reason for r in results if r.claimed.channel_id == channel_id)
-
-
-def _channel_wait(results: Sequence[Result], channel_id: int) -> float | None:
-    waits = [
-        r.decision.channel_wait.total_seconds()
-        for r in results
-        if r.claimed.channel_id == channel_id and r.decision.channel_wait
-    ]
-    return max(waits, default=None)

@@ -21,12 +21,17 @@ def drain() -> int:
     """
     if count_alive() >= settings.Q_WORKERS:
         return 0
-    settled = Engine(budget=DRAIN_BUDGET).run()
-    # After the worker's row is gone: an event committed before this look is seen here, one
-    # committed after it finds no worker and queues a drain itself.
+    return Engine(budget=DRAIN_BUDGET, hand_over=_go_on).run()
+
+
+def _go_on() -> None:
+    """Queue the next drain if there is work for it.
+
+    The worker's row is gone by now: an event committed before this look is seen here, one committed
+    after it finds no worker and queues a drain itself.
+    """
     if read_agenda().next_in < HORIZON:
         start_drain()
-    return settled
 
 
 def make_partitions() -> list[str]:

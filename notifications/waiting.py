@@ -2,14 +2,20 @@
 
 import selectors
 import socket
+import time
+from typing import Any
 
 import psycopg
 import structlog
-from django.db import OperationalError, connection
+from django.db import connection
 
 log = structlog.get_logger(__name__)
 
 CHANNEL = "bellwether_work"
+TRY_EVERY = 1.0  # seconds between tries to listen
+CONNECT_SECONDS = 5  # the loop stands still while it connects; OPTIONS may say another number
+# Of the connection's parameters, what is Django's own; all others are libpq's, sslmode among them.
+_NOT_OURS = ("autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory")
 
 
 class Waiter:
@@ -20,27 +26,44 @@ class Waiter:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self.heard_stop = False
-        self._listener: psycopg.Connection[object] | None = None
+        self._listener: psycopg.Connection[Any] | None = None
+        self._try_at = 0.0
+        self._failure = ""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._reader, selectors.EVENT_READ)
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether `wait` hears of new events; otherwise the caller has to look by itself."""
+        return self._listener is not None and not self._listener.closed
+
     def listen(self) -> None:
-        """Open the connection that hears of new events, unless it is open. Raises Django's OperationalError."""
-        if self._listener and not self._listener.closed:
+        """Open the connection that hears of new events, unless it is open or was tried a moment ago.
+
+        Where that fails it says so in the log and returns: without it, events are only found later.
+        """
+        if self.is_listening or time.monotonic() < self._try_at:
             return
+        self._try_at = time.monotonic() + TRY_EVERY
         self._forget()
-        parameters = connection.get_connection_params()
-        wanted = {
-            key: parameters[key]
-            for key in ("host", "port", "user", "password", "dbname")
-            if key in parameters
-        }
         try:
-            self._listener = psycopg.connect(**wanted, autocommit=True, application_name="bellwether listen")
+            self._listener = self._connect()
             self._listener.execute(f"LISTEN {CHANNEL}")
-        except psycopg.OperationalError as error:
-            raise OperationalError(str(error)) from error
+        except psycopg.Error as error:
+            self._forget()
+            # Once for each way to fail, not once a second.
+            if (failure := str(error).strip()) != self._failure:
+                log.warning("not listening, polling instead", error=failure)
+                self._failure = failure
+            return
+        self._failure = ""
         self._selector.register(self._listener.fileno(), selectors.EVENT_READ)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        parameters = connection.get_connection_params()
+        wanted = {key: value for key, value in parameters.items() if key not in _NOT_OURS}
+        wanted = {"connect_timeout": CONNECT_SECONDS, **wanted, "application_name": "bellwether listen"}
+        return psycopg.connect(**wanted, autocommit=True)
 
     def report(self) -> None:
         """Wake the loop: a thread has something."""

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events import ids
+from events import ids, wake
 from events.models import Event, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
@@ -190,4 +190,5 @@ class QuarantinedEventAdmin(RecordPage[QuarantinedEvent]):
                 subjects=[row.event.public_id for row in rows],
                 reason=reason_of(request),
             )
+            wake.after_commit(len(rows))
         self.tell(request, f"{count(len(rows), 'event')} put back into the inbox.")

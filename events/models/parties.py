@@ -12,17 +12,17 @@ from .queues import Queue
 
 
 class Scope(models.TextChoices):
-    """What a key may do at all; grants say on which queues."""
+    """What a key may do. Only publishing is narrowed by grants; the rest is for programs that operate the system."""
 
-    EVENTS_CREATE = "events:create", "Publish events"
-    EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events"
-    EVENTS_DELETE = "events:delete", "Cancel events"
-    EVENTS_READ = "events:read", "Read events and the catalog"
-    OBJECTS_WRITE = "objects:write", "Report billing objects"
-    CONFIG_READ = "config:read", "Read configuration"
-    CONFIG_WRITE = "config:write", "Change configuration"
-    DELIVERIES_READ = "deliveries:read", "Read deliveries"
-    DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel and hold deliveries"
+    EVENTS_CREATE = "events:create", "Publish events, into the queues granted to its subscriber"
+    EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events (not yet available)"
+    EVENTS_DELETE = "events:delete", "Cancel events (not yet available)"
+    EVENTS_READ = "events:read", "Read the catalog, and the events of every subscriber"
+    OBJECTS_WRITE = "objects:write", "Report billing objects (not yet available)"
+    CONFIG_READ = "config:read", "Read the configuration of every subscriber"
+    CONFIG_WRITE = "config:write", "Change the configuration of every subscriber, grants included"
+    DELIVERIES_READ = "deliveries:read", "Read the deliveries of every subscriber"
+    DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel and hold deliveries (not yet available)"
 
 
 class Subscriber(models.Model):

@@ -196,5 +196,5 @@ class AttemptAdmin(RecordPage[Attempt]):
 class RunnerAdmin(RecordPage[Runner]):
     """The processes that deliver now."""
 
-    list_display = ["host", "pid", "started_at", "seen_at", "ends_at"]
-    fields = ["id", "host", "pid", "started_at", "seen_at", "ends_at"]
+    list_display = ["host", "pid", "started_at", "seen_at"]
+    fields = ["id", "host", "pid", "started_at", "seen_at"]

@@ -222,7 +222,6 @@ class Runner(models.Model):
     is_stopping = models.BooleanField(default=False, help_text="Asked to end early.")
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
-    ends_at = models.DateTimeField(null=True, help_text="When its budget ends; empty: it runs until stopped.")
 
     class Meta:
         ordering = ["-started_at"]

@@ -42,7 +42,7 @@ class Endpoint(models.Model):
     max_in_flight = models.PositiveSmallIntegerField(
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(64)],
-        help_text="How many requests may be under way at once, 1 to 64.",
+        help_text="How many requests may be under way at once, 1 to 64; rounded up to an even number.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="While inactive, its deliveries wait; none is lost."

@@ -131,6 +131,9 @@ class GuardedPool(HTTPSConnectionPool):
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
+            # Before another thread may take it: from here on nothing of this exchange may cut it.
+            if exchange.deadline is not None and not exchange.deadline.finish():
+                conn.close()
             conn.used_at = time.monotonic()
         super()._put_conn(conn)
 

@@ -29,8 +29,7 @@ def judge_answer(  # noqa: PLR0911 - a decision list
         return Judgement(verdict=Verdict.DELIVERED, error_class="", detail=f"{said}.")
     if 300 <= status <= 399:
         if location:
-            target = urljoin(url, location).replace("\0", "")[:2048]
-            said = f"{said} and points to {target}. Redirects are not followed: change the URL to {target}"
+            said = f"{said} and points to {_target(url, location)}"
         else:
             said = f"{said}, a redirect, but names no target"
         return Judgement(verdict=Verdict.RETRY, error_class="redirect", detail=f"{said}.")
@@ -45,6 +44,16 @@ def judge_answer(  # noqa: PLR0911 - a decision list
     if 500 <= status <= 599:
         return Judgement(verdict=Verdict.RETRY, error_class="http_5xx", detail=f"{said}: it failed inside.")
     return Judgement(verdict=Verdict.RETRY, error_class="protocol", detail=f"{said}, which ends no request.")
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+    except ValueError:  # an unclosed bracket, for one
+        target = location.replace("\0", "")[:2048]
+        return f"{target}, which is no URL. Redirects are not followed"
+    target = target.replace("\0", "")[:2048]
+    return f"{target}. Redirects are not followed: change the URL to {target}"
 
 
 def retry_after(value: str | None, *, status: int, now: datetime) -> timedelta | None:

@@ -19,6 +19,7 @@ from events.admin import page
 from events.admin.event import pretty
 from events.models import ApiKey, Event, EventType, InboxEntry, QuarantinedEvent, Queue, Subscriber, Token
 from events.publish import publish
+from events.signals import event_published
 from notifications.models import AuditEntry
 from tests import console_form
 
@@ -325,6 +326,24 @@ class TestEvents:
             event.public_id,
             "rule mended",
         )
+
+    def test_a_release_wakes_the_fan_out(
+        self, console: Client, event: Event, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        InboxEntry.objects.filter(event=event).delete()
+        QuarantinedEvent.objects.create(event=event, error="x")
+        woken: list[int] = []
+
+        def hear(count: int, **_others: Any) -> None:
+            woken.append(count)
+
+        event_published.connect(hear)
+        try:
+            with django_capture_on_commit_callbacks(execute=True):
+                console.post(reverse("admin:events_quarantinedevent_do", args=[event.pk, "release"]))
+        finally:
+            event_published.disconnect(hear)
+        assert woken == [1]
 
     def test_releasing_needs_its_permission(self, event: Event) -> None:
         QuarantinedEvent.objects.create(event=event, error="x")

@@ -1,13 +1,15 @@
 """The engine against a real database and real receivers: what is due goes out, and the log says how."""
 
 import json
+import threading
 import time
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from standardwebhooks import Webhook
 
@@ -182,7 +184,8 @@ def test_retry_after_holds_the_whole_channel(catalog, https_receiver):
     https_receiver.script = lambda r: (429, {"Retry-After": "3600"}, b"")
     post_invoice(catalog, "1")
     run()
-    post_invoice(catalog, "1")
+    for account in range(2, 8):  # on both shards
+        post_invoice(catalog, str(account))
     channel = Delivery.objects.first().channel
 
     run()
@@ -480,3 +483,170 @@ def _held_head(subscription, seconds=15.0):
             return held
         time.sleep(0.05)
     raise AssertionError("nothing was held")
+
+
+def test_an_unreadable_secret_pauses_its_endpoint_and_no_other(catalog, https_receiver):
+    queue = QueueFactory(is_ordered=False)
+    broken, sound = (WebhookSubscriptionFactory(queue=queue, endpoint__path=path) for path in ("/a", "/b"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE notifications_endpoint SET secret = 'gAAAA' WHERE id = %s", [broken.endpoint.pk]
+        )
+    post_invoice(catalog)
+
+    run()
+
+    broken.endpoint.refresh_from_db(fields=["paused_reason"])
+    assert "secret" in broken.endpoint.paused_reason
+    assert broken.deliveries.get().status == "pending"
+    assert sound.deliveries.get().status == "delivered"
+
+
+@pytest.mark.parametrize(
+    "address", ["a@", "@b.example", "<a@b.example>", "a@[", "ä@", "x" * 400 + "@example.com"]
+)
+def test_an_impossible_address_is_suppressed_and_stops_nobody(catalog, smtp_sink, address):
+    SmtpProfileFactory()
+    queue = QueueFactory(is_ordered=False)
+    subscription = EmailSubscriptionFactory(queue=queue)
+    Recipient.objects.all().delete()
+    Recipient.objects.create(subscription=subscription, token="contact.email")
+    other = EmailSubscriptionFactory(queue=queue)
+    data = catalog["invoice.posted"].sample
+    data["contact"]["email"] = address
+    publish("invoice.posted", data)
+
+    run()
+
+    assert subscription.deliveries.get().status == "suppressed"
+    assert other.deliveries.get().status == "delivered"
+    assert not QuarantinedEvent.objects.exists()
+
+
+def test_a_recipient_token_without_a_value_is_on_record_beside_the_others(catalog, smtp_sink):
+    SmtpProfileFactory()
+    subscription = EmailSubscriptionFactory(address="ops@example.com")
+    Recipient.objects.create(subscription=subscription, token="contact.email")
+    data = catalog["invoice.posted"].sample
+    data.pop("contact")
+    publish("invoice.posted", data)
+
+    run()
+
+    states = dict(subscription.deliveries.values_list("recipient", "status"))
+    assert states == {"ops@example.com": "delivered", "": "suppressed"}
+    assert "contact.email" in subscription.deliveries.get(recipient="").last_error
+
+
+def test_slow_templates_do_not_hold_up_the_others(catalog, smtp_sink, https_receiver):
+    SmtpProfileFactory()
+    queue = QueueFactory(is_ordered=False)
+    slow = EmailTemplateFactory(
+        text="{% for i in (1..9000) %}{{ i | times: 3 | divided_by: 7.0 | round: 3 }}{% endfor %}"
+    )
+    EmailSubscriptionFactory(queue=queue, email_template=slow)
+    WebhookSubscriptionFactory(queue=queue)
+    for _ in range(20):
+        post_invoice(catalog)
+
+    run()
+
+    assert https_receiver.count == 20
+    assert Delivery.objects.filter(status__in=["delivered", "held"]).count() == 40
+
+
+def test_a_cancel_between_finding_and_taking_is_obeyed(catalog, https_receiver):
+    """The worker waits for the channel's row while an operator cancels: it must not send then."""
+    subscription = WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False))
+    post_invoice(catalog)
+    fan_out()
+    [lease] = claim.lease("me:1", limit=10)
+    lease.room = 4
+    delivery = subscription.deliveries.get()
+    taken = []
+    actor = UserFactory()
+    with transaction.atomic():
+        Channel.objects.select_for_update().get(pk=lease.channel_id)
+        fetching = threading.Thread(target=lambda: (taken.append(claim.fetch([lease])), connection.close()))
+        fetching.start()
+        time.sleep(0.5)
+        assert operate.cancel([delivery.pk], actor).done == 1
+    fetching.join()
+
+    assert taken[0].claimed == []
+    assert lease.may_have_work
+
+
+def test_a_late_gone_answer_pauses_nothing(catalog, https_receiver):
+    subscription = WebhookSubscriptionFactory()
+    post_invoice(catalog)
+
+    def steal_and_refuse(_request):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE notifications_channel SET epoch = epoch + 1 WHERE owner <> ''")
+        connection.close()
+        return 410, {}, b""
+
+    https_receiver.script = steal_and_refuse
+    Engine(budget=2).run()
+
+    subscription.endpoint.refresh_from_db()
+    assert subscription.endpoint.paused_reason == ""
+    assert Attempt.objects.get().is_fenced
+
+
+def test_a_release_during_which_work_came_leaves_the_channel_due(catalog, https_receiver):
+    """Without the wake counter the release would write "idle" over the new delivery's wake-up."""
+    WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False))
+    post_invoice(catalog)
+    run()
+    Channel.objects.filter(pk=Delivery.objects.get().channel_id).update(due_at=timezone.now())
+    [lease] = claim.lease("me:1", limit=10)
+    lease.room = 4
+    assert claim.fetch([lease]).claimed == []
+    releasing = threading.Thread(target=lambda: (claim.release([lease]), connection.close()))
+    with transaction.atomic():
+        # A fan-out that has locked the channel and not committed: the release waits for it.
+        Channel.objects.select_for_update().get(pk=lease.channel_id)
+        releasing.start()
+        time.sleep(0.5)
+        Channel.objects.filter(pk=lease.channel_id).update(wake=F("wake") + 1)
+    releasing.join()
+
+    assert Channel.objects.get(pk=lease.channel_id).due_at is not None
+
+
+def test_a_suspect_goes_alone_so_that_only_the_guilty_is_held(catalog, https_receiver):
+    WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False))
+    for _ in range(6):
+        post_invoice(catalog)
+    fan_out()
+    Delivery.objects.update(crash_count=1)
+    flying = []
+
+    def look(_request):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT coalesce(sum(cardinality(in_flight)), 0) FROM notifications_channel")
+            flying.append(cursor.fetchone()[0])
+        connection.close()
+        return 204, {}, b""
+
+    https_receiver.script = look
+    run()
+
+    assert flying == [1] * 6
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
+
+
+def test_after_a_skip_the_next_one_says_which_numbers_are_missing(catalog, https_receiver):
+    subscription = WebhookSubscriptionFactory(retry_seconds=[0], on_failure="skip")
+    https_receiver.script = lambda r: (500, {}, b"") if b'"sequence": 2,' in r.body else (204, {}, b"")
+    for _ in range(3):
+        post_invoice(catalog)
+
+    run()
+
+    last = https_receiver.received[-1]
+    assert last.headers["bellwether-sequence"] == "3"
+    assert last.headers["bellwether-skipped"] == "2"
+    assert last.headers["bellwether-previous"] == subscription.deliveries.get(sequence=1).public_id

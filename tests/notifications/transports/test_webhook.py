@@ -13,9 +13,12 @@ import trustme
 from standardwebhooks import Webhook
 
 from notifications.sinks.https_sink import HttpsSink, reset
+from notifications.transports import connections, webhook
 from notifications.transports.base import BODY_LIMIT, Message, Verdict
+from notifications.transports.judge import judge_answer
 from notifications.transports.signing import new_secret
 from notifications.transports.webhook import WebhookDestination, WebhookTransport
+from smtpprofiles.deadline import Deadline
 from tests.servers import RECEIVER
 
 URL = f"https://{RECEIVER}/hooks/billing"
@@ -134,6 +137,13 @@ def test_a_redirect_is_not_followed_and_names_its_target(https_receiver, transpo
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "redirect")
     assert f"change the URL to https://{RECEIVER}/new." in outcome.detail
     assert https_receiver.count == 1
+
+
+def test_a_redirect_to_what_is_no_url_is_told_all_the_same(https_receiver, transport):
+    https_receiver.script = lambda _: (302, {"Location": "https://[oops"}, b"")
+    outcome = transport.send(MESSAGE)
+    assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "redirect")
+    assert "points to https://[oops, which is no URL. Redirects are not followed." in outcome.detail
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -324,6 +334,31 @@ def test_a_kept_connection_outlives_the_deadline_of_its_first_callout(https_rece
     time.sleep(0.6)
     assert quick.send(MESSAGE).verdict is Verdict.DELIVERED
     assert https_receiver.connections == 1
+
+
+def test_a_connection_in_the_pool_is_beyond_the_deadline_of_its_callout(https_receiver, quick, monkeypatch):
+    def judge_slowly(*args, **kwargs):
+        time.sleep(0.6)
+        return judge_answer(*args, **kwargs)
+
+    monkeypatch.setattr(webhook, "judge_answer", judge_slowly)
+    assert quick.send(MESSAGE).verdict is Verdict.DELIVERED
+    assert quick.send(MESSAGE).verdict is Verdict.DELIVERED
+    assert https_receiver.connections == 1
+
+
+def test_a_connection_that_was_cut_is_closed_instead_of_kept(https_receiver, transport, monkeypatch):
+    transport.send(MESSAGE)
+    pool = connections.adapter("").poolmanager.connection_from_host(RECEIVER, 443, "https")
+    connection = pool._get_conn()
+    with Deadline(5) as deadline:
+        monkeypatch.setattr(connections.exchange, "deadline", deadline)
+        deadline.watch(connection.sock)
+        deadline.cut()
+        pool._put_conn(connection)
+    assert connection.sock is None
+    assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
+    assert https_receiver.connections == 2
 
 
 def test_a_connection_that_the_receiver_closed_meanwhile_is_replaced(https_receiver, transport):
