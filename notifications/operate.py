@@ -13,8 +13,8 @@ from functools import partial
 from typing import Literal
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Greatest, Now
 
 from .audit import Actor, record
 from .models import Channel, Delivery, Lane
@@ -49,7 +49,7 @@ class _Locked:
 def retry(delivery_ids: Iterable[int], actor: Actor, reason: str = "") -> Report:
     """Send held, dead or waiting deliveries now; one that blocks its lane unblocks it.
 
-    The attempts made so far count: one more failure gives up again.
+    It costs no step of the schedule: a failure takes the step again that the last one took.
     """
     return _operate("retry", delivery_ids, actor, reason)
 
@@ -145,6 +145,8 @@ def _write(verb: Verb, deliveries: QuerySet[Delivery], locked: _Locked) -> None:
     if verb == "retry":
         # What is waiting for its next try already keeps its status and is only due earlier.
         deliveries.filter(hold_cause=Delivery.HoldCause.CRASHED).update(crash_count=0)
+        # A try that a person asks for is not one of the schedule's.
+        deliveries.update(attempt_count=Greatest(F("attempt_count") - 1, 0))
         deliveries.filter(status=Status.RETRYING).update(due_at=Now())
         deliveries.filter(status__in=[Status.HELD, Status.DEAD]).update(
             status=Status.PENDING, hold_cause="", due_at=Now(), settled_at=None

@@ -26,8 +26,8 @@ def ensure(*, months_ahead: int = 2) -> list[str]:
             try:
                 if not _exists(name) and _create(table, name, first, after):
                     created.append(name)
-            except DatabaseError as error:
-                log.error("partition not made", partition=name, error=str(error).strip())
+            except DatabaseError:
+                log.exception("partition not made", partition=name)
         first = after
     return created
 
@@ -49,7 +49,7 @@ def _create(table: str, name: str, first: date, after: date) -> bool:
             return False
         cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
         cursor.execute(
-            f"WITH moved AS (DELETE FROM {table}_default WHERE {key} >= %s AND {key} < %s RETURNING *) "
+            f"WITH moved AS (DELETE FROM {table}_default WHERE {key} >= %s AND {key} < %s RETURNING *) "  # noqa: S608
             f"INSERT INTO {name} SELECT * FROM moved",
             bounds,
         )

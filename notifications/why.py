@@ -32,6 +32,62 @@ def explain(delivery: Delivery, now: datetime) -> str:
     return _final(delivery, status)
 
 
+def head_of(delivery: Delivery) -> Delivery | None:
+    """Return the delivery at the head of its lane that it waits behind; None if it waits behind none."""
+    lane = delivery.lane
+    if not _is_behind(delivery) or lane is None:
+        return None
+    if lane.blocked_by:
+        return lane.blocked_by
+    head = lane.deliveries.filter(sequence=lane.next_sequence).first()
+    if head:
+        # They share what the sentence reads, so that it costs no more queries.
+        head.lane, head.channel = lane, delivery.channel
+    return head
+
+
+def next_try(delivery: Delivery, now: datetime) -> str:
+    """Return in a few words when it is tried next, or what it waits for; empty if it does not wait."""
+    if Status(delivery.status) not in Delivery.WAITING:
+        return ""
+    if in_flight(delivery, now):
+        return "now"
+    if stopped := _stopped_by(delivery):
+        return stopped
+    if _is_behind(delivery) and delivery.lane:
+        return f"behind #{delivery.lane.next_sequence}"
+    due_at = _due_at(delivery)
+    return _time(due_at) if due_at and due_at > now else "now"
+
+
+def _is_behind(delivery: Delivery) -> bool:
+    lane = delivery.lane
+    waits = Status(delivery.status) in Delivery.UNFINISHED
+    return bool(
+        lane and waits and delivery.sequence is not None and lane.next_sequence < delivery.sequence
+    )
+
+
+def _due_at(delivery: Delivery) -> datetime | None:
+    """Return when it is due; in a lane, the lane says so, and its receiver may have asked to wait."""
+    lane = delivery.lane
+    due_at = lane.due_at if lane and lane.due_at else delivery.due_at
+    not_before = delivery.channel.not_before if delivery.channel else None
+    return max(filter(None, (due_at, not_before)), default=None)
+
+
+def _stopped_by(delivery: Delivery) -> str:
+    """Return in two words why its endpoint or profile is not used now; empty if it is."""
+    channel = delivery.channel
+    destination = (channel.endpoint or channel.profile) if channel else None
+    if channel is None or destination is None:
+        return ""
+    kind = "endpoint" if channel.endpoint else "profile"
+    if not destination.is_active:
+        return f"{kind} inactive"
+    return f"{kind} paused" if destination.paused_reason or channel.is_paused else ""
+
+
 def _final(delivery: Delivery, status: Delivery.Status) -> str:
     at = f" at {_time(delivery.settled_at)}" if delivery.settled_at else ""
     match status:
@@ -50,9 +106,13 @@ def _waiting(delivery: Delivery, now: datetime) -> str:
         return stopped
     lane = delivery.lane
     if lane and delivery.sequence is not None:
-        if lane.blocked_by and lane.blocked_by_id != delivery.pk:
-            return f"Waits behind {lane.blocked_by.public_id}, number {lane.next_sequence} of its lane, which is held."
-        if lane.next_sequence < delivery.sequence:
+        head = head_of(delivery)
+        if head:
+            return (
+                f"Number {delivery.sequence} of its lane: waits behind {head.public_id} "
+                f"(number {lane.next_sequence} of its lane), which {_stands(head, now)}"
+            )
+        if _is_behind(delivery):
             return (
                 f"Waits for its turn: it is number {delivery.sequence} of its lane, "
                 f"and number {lane.next_sequence} is next."
@@ -83,6 +143,18 @@ def _stopped(delivery: Delivery) -> str:
         if channel and channel.is_paused
         else ""
     )
+
+
+def _stands(head: Delivery, now: datetime) -> str:
+    """Return where the head of a lane stands, to follow "which"."""
+    if in_flight(head, now):
+        return "is being sent now."
+    if Status(head.status) == Status.HELD:
+        return f"is held: {_cause(head)}"
+    due_at = _due_at(head)
+    if due_at and due_at > now:
+        return f"is tried next at {_time(due_at)}. {_sentence(head.last_error)}".strip()
+    return "is due now."
 
 
 def _cause(delivery: Delivery) -> str:

@@ -3,7 +3,8 @@
 1. Each child runs under `project.shim`, which also ends it when this process is killed: nothing survives us.
 2. A child that dies is started again after 1, 2, 4 … 30 s; once it ran for a minute, the count begins anew.
 3. The handler only notes SIGTERM and Ctrl-C, the loop acts on them: no lock is ever taken in a handler. The
-   first asks everything to stop, each child within its own grace; the second kills at once.
+   first asks everything to stop, each child within its own grace; the second kills at once. What comes
+   within 0.4 s counts as the same one: `uv run` may pass on the Ctrl-C that the terminal has sent us already.
 """
 
 import os
@@ -23,6 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _TICK = 0.2
 _HEALTHY_AFTER = 60.0
 _LONGEST_PAUSE = 30.0
+_ONE_REQUEST = 0.4
 # The shim kills its child when the grace is over; this much later the shim itself is killed.
 _SHIM_MARGIN = 3.0
 
@@ -69,6 +71,7 @@ class Supervisor:
         self.say = say
         self.each_second = each_second
         self.stop_requests = 0
+        self._requested_at = float("-inf")
         self._children: dict[str, _Running] = {}
         self._handlers: dict[signal.Signals, signal._HANDLER] = {}
         self._next_second = 0.0
@@ -96,9 +99,11 @@ class Supervisor:
             child=child, process=self._launch(child), started_at=time.monotonic()
         )
 
-    def restart(self, name: str) -> None:
-        """Stop one child, within its grace, and start it again."""
+    def restart(self, name: str, *, at_once: bool = False) -> None:
+        """Stop one child, within its grace or by killing it at once, and start it again."""
         running = self._children[name]
+        if at_once:
+            _signal([running], signal.SIGQUIT)
         self._stop([running])
         running.process = self._launch(running.child)
         running.started_at = time.monotonic()
@@ -185,7 +190,10 @@ class Supervisor:
             _forget(running)
 
     def _note(self, _signum: int, _frame: FrameType | None) -> None:
-        self.stop_requests += 1
+        now = time.monotonic()
+        if now - self._requested_at > _ONE_REQUEST:
+            self._requested_at = now
+            self.stop_requests += 1
 
 
 def _signal(targets: list[_Running], signum: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from events import ids, wake
 from events.models import Event, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
-from .page import RecordPage, count, reason_of, short
+from .page import RecordPage, at, count, reason_of, short, utc
 
 RELEASE_LIMIT = 1_000
 
@@ -26,14 +26,13 @@ class EventAdmin(RecordPage[Event]):
 
     list_display = [
         "short_id",
+        "state",
         "type",
-        "account",
-        "ordering_key",
+        "key",
         "source",
         "publisher",
-        "occurred_at",
-        "created_at",
-        "state",
+        "occurred",
+        "created",
     ]
     list_filter = ["type"]
     list_select_related = ["type", "publisher", "inbox_entry", "quarantine"]
@@ -43,11 +42,12 @@ class EventAdmin(RecordPage[Event]):
     fieldsets = [
         (None, {"fields": ["public_id", "type", "publisher", "source", "queue", "state"]}),
         ("Keys", {"fields": ["account", "ordering_key", "idempotency_key"]}),
-        ("Times", {"fields": ["occurred_at", "created_at", "deliver_at"]}),
+        ("Times", {"fields": ["occurred", "created", "deliver"]}),
         ("Payload", {"fields": ["payload"]}),
     ]
     ordering = ["-id"]
     sortable_by = ()
+    occurred, created, deliver = at("occurred_at"), at("created_at"), at("deliver_at", "deliver at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """The list does without the payloads."""
@@ -79,6 +79,11 @@ class EventAdmin(RecordPage[Event]):
         """The id that the outside sees."""
         return row.public_id
 
+    @admin.display(description="key")
+    def key(self, row: Event) -> str:
+        """The ordering key, else the account."""
+        return row.ordering_key or row.account or "—"
+
     @admin.display(description="state")
     def state(self, row: Event) -> SafeString | str:
         """Whether it has been fanned out, waits for that, or is in quarantine."""
@@ -87,7 +92,7 @@ class EventAdmin(RecordPage[Event]):
             return format_html('<a href="{}">in quarantine</a>', url)
         if hasattr(row, "inbox_entry"):
             due_at = row.inbox_entry.due_at
-            return f"waits until {due_at:%Y-%m-%d %H:%M} UTC" if due_at else "waits to be fanned out"
+            return f"waits until {utc(due_at)}" if due_at else "waits to be fanned out"
         return "fanned out"
 
     @admin.display(description="payload")

@@ -6,13 +6,14 @@
    POST with a permission, asks why, and reports how many rows it changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import ShowFacets
+from django.contrib.admin import ShowFacets, display
 from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -57,7 +58,7 @@ class ReasonForm(ActionForm):
     """The choice of an action, and why it is done."""
 
     reason = forms.CharField(
-        label="Reason:",
+        label="Reason (optional):",
         required=False,
         max_length=500,
         widget=forms.TextInput(attrs={"size": 30, "autocomplete": "off"}),
@@ -76,6 +77,8 @@ class Page(ModelAdmin[M]):
     change_form_template = "admin/page_change_form.html"
     # Names of the actions that are buttons on the page of one row, in order.
     buttons: Sequence[str] = ()
+    # What each of them does, in one sentence that stands beside it.
+    button_help: Mapping[str, str] = {}
 
     def offers(self, name: str, row: M) -> bool:  # noqa: ARG002 - for those that override it
         """Tell whether a button makes sense on this row."""
@@ -121,7 +124,11 @@ class Page(ModelAdmin[M]):
             page = f"admin:{self.opts.app_label}_{self.opts.model_name}_do"
             actions = self.get_actions(request)
             context["buttons"] = [
-                {"label": str(action[2]), "url": reverse(page, args=[obj.pk, name])}
+                {
+                    "label": str(action[2]),
+                    "url": reverse(page, args=[obj.pk, name]),
+                    "help": self.button_help.get(name, ""),
+                }
                 for name in self.buttons
                 if (action := actions.get(name)) and self.offers(name, obj)
             ]
@@ -175,6 +182,29 @@ def short(public_id: str) -> SafeString:
     """Return an id for a narrow column: its kind and its end, with the whole of it on hovering."""
     kind, _, digits = public_id.partition("_")
     return format_html('<span class="short" title="{}">{}_…{}</span>', public_id, kind, digits[-8:])
+
+
+def clip(text: str, length: int = 60) -> SafeString | str:
+    """Return a text as one line of at most that many characters, with the whole of it on hovering."""
+    line = " ".join(text.split())
+    if len(line) <= length:
+        return line or "—"
+    return format_html('<span title="{}">{}…</span>', text, line[: length - 1])
+
+
+def utc(moment: datetime | None) -> str:
+    """Return a time as every page writes it: 2026-11-22 20:35:45 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "—"
+
+
+def at(field: str, label: str = "") -> Callable[[Any, Model], str]:
+    """Return a column or field of a page that shows a time of the row to the second, in UTC."""
+
+    @display(description=label or field.removesuffix("_at").replace("_", " "), ordering=field)
+    def show(_page: Any, row: Model) -> str:
+        return utc(getattr(row, field))
+
+    return show
 
 
 def reason_of(request: HttpRequest) -> str:

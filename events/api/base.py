@@ -1,15 +1,20 @@
-"""What the API's views share: pages, and serializers that validate as the admin does."""
+"""What the API's views share: pages, serializers that validate as the admin does, and the audit of changes."""
 
 import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import models
+from django.db import models, transaction
+from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
 
-from events.models import Scope
+from events.admin.audit import operator_acted
+from events.models import ApiKey, Scope
 
 from .wire import JSON
 
@@ -21,6 +26,20 @@ class NewestFirst(CursorPagination):
     page_size = 50
     page_size_query_param = "limit"
     max_page_size = 500
+
+    def paginate_queryset(
+        self, queryset: models.QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        """Return one page; a query parameter that the list does not know is an error under its name."""
+        own = {self.cursor_query_param, self.page_size_query_param, api_settings.URL_FORMAT_OVERRIDE}
+        filters = DjangoFilterBackend().get_filterset_class(view, queryset)
+        known = [*(filters.base_filters if filters else ()), self.page_size_query_param]
+        if unknown := sorted(set(request.query_params) - own.union(known)):
+            legal = ", ".join(known)
+            raise serializers.ValidationError(
+                dict.fromkeys(unknown, f"Unknown query parameter; there are: {legal}.")
+            )
+        return super().paginate_queryset(queryset, request, view)
 
 
 class OldestFirst(NewestFirst):
@@ -80,3 +99,30 @@ class ConfigViewSet(viewsets.ModelViewSet[Any]):
         """The model whose permissions a staff user needs."""
         # By way of the class: on an instance, the type checker takes `queryset` for a manager.
         return type(self).queryset.model  # type: ignore[union-attr]
+
+    @transaction.atomic
+    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save it, and have it written down who did."""
+        self._note("create", serializer.save())
+
+    @transaction.atomic
+    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save the change, and have it written down who made it and which members it named."""
+        members = ", ".join(sorted(serializer.validated_data))
+        self._note("update", serializer.save(), reason=f"Given: {members}." if members else "")
+
+    @transaction.atomic
+    def perform_destroy(self, instance: models.Model) -> None:
+        """Delete it, and have it written down who did."""
+        self._note("delete", instance)
+        instance.delete()
+
+    def _note(self, verb: str, instance: models.Model, *, reason: str = "") -> None:
+        kind = self.permission_model._meta.model_name
+        operator_acted.send(
+            self.permission_model,
+            actor=self.request.auth if isinstance(self.request.auth, ApiKey) else self.request.user,
+            action=f"{kind}.{verb}",
+            subjects=[f"{kind} {instance.pk}"],
+            reason=reason,
+        )

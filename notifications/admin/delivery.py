@@ -13,15 +13,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events import ids
-from events.admin.page import RecordPage, count, reason_of, short
+from events.admin.page import RecordPage, at, clip, count, reason_of, short
 from events.models import Event
 from notifications import operate, why
-from notifications.models import Delivery, RenderedBody
+from notifications.models import AuditEntry, Delivery, RenderedBody
 
+from . import target
 from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
 
 # Events of one account or ordering key that a search takes in, newest first.
 MOST_EVENTS = 1_000
+MOST_AUDIT_ENTRIES = 100
 
 
 @admin.register(Delivery)
@@ -33,11 +35,11 @@ class DeliveryAdmin(RecordPage[Delivery]):
         "state",
         "event_type",
         "key",
-        "subscription",
         "to",
-        "attempt_count",
-        "next_try",
         "error",
+        "tries",
+        "next_try",
+        "created",
     ]
     list_filter = [StatusFilter, MediumFilter, QueueFilter, ("subscription", SubscriptionFilter)]
     # Looked up exactly by get_search_results; naming one shows the search box.
@@ -47,10 +49,17 @@ class DeliveryAdmin(RecordPage[Delivery]):
     sortable_by = ()
     actions = ["retry", "skip", "cancel"]
     buttons = ["retry", "skip", "cancel"]
+    button_help = {
+        "retry": "Sent as soon as a worker is free; it costs no step of the retry schedule, so a failure "
+        "takes the same step again.",
+        "skip": "Its lane goes on without it; the receiver is told the number was skipped.",
+        "cancel": "It is never sent; what waits behind it goes on.",
+    }
+    created, settled = at("created_at"), at("settled_at")
     change_form_template = "admin/notifications/delivery/change_form.html"
     fieldsets = [
-        (None, {"fields": ["public_id", "event", "event_type", "account", "subscription", "to", "state"]}),
-        ("Order", {"fields": ["lane", "sequence", "ordering_key"]}),
+        (None, {"fields": ["public_id", "event", "event_type", "account", "subscription", "to_link", "state"]}),
+        ("Order", {"fields": ["lane_link", "sequence", "ordering_key"]}),
         (
             "Record",
             {
@@ -60,8 +69,8 @@ class DeliveryAdmin(RecordPage[Delivery]):
                     "crash_count",
                     "last_error",
                     "next_try",
-                    "created_at",
-                    "settled_at",
+                    "created",
+                    "settled",
                 ],
             },
         ),
@@ -138,8 +147,27 @@ class DeliveryAdmin(RecordPage[Delivery]):
 
     @admin.display(description="to")
     def to(self, row: Delivery) -> str:
-        """The address of an email; a webhook goes to its subscription's endpoint."""
-        return row.recipient or "webhook"
+        """The address of an email, the name of an endpoint."""
+        return target.name(row)
+
+    @admin.display(description="to")
+    def to_link(self, row: Delivery) -> SafeString:
+        """The address of an email; the endpoint, linked, with what is called."""
+        line = target.request_line(row, _body(row))
+        return format_html('{} <code class="called">{}</code>', target.link(row), line)
+
+    @admin.display(description="tries")
+    def tries(self, row: Delivery) -> int:
+        """How many attempts of the schedule are spent."""
+        return row.attempt_count
+
+    @admin.display(description="lane")
+    def lane_link(self, row: Delivery) -> SafeString | str:
+        """The lane, linked."""
+        if row.lane_id is None:
+            return "—"
+        url = reverse("admin:notifications_lane_change", args=[row.lane_id])
+        return format_html('<a href="{}">{}</a>', url, row.lane)
 
     @admin.display(description="status")
     def state(self, row: Delivery) -> str:
@@ -148,16 +176,13 @@ class DeliveryAdmin(RecordPage[Delivery]):
 
     @admin.display(description="next try at")
     def next_try(self, row: Delivery) -> str:
-        """When it is due; in a lane, only the head is."""
-        due_at = row.due_at
-        if row.lane and row.sequence is not None:
-            due_at = row.lane.due_at if row.lane.next_sequence == row.sequence else None
-        return f"{due_at:%Y-%m-%d %H:%M:%S}" if due_at and row.status in Delivery.WAITING else "—"
+        """When it is due, or what it waits for."""
+        return why.next_try(row, timezone.now()) or "—"
 
     @admin.display(description="last error")
-    def error(self, row: Delivery) -> str:
+    def error(self, row: Delivery) -> SafeString | str:
         """The last error, cut."""
-        return row.last_error[:120] or "—"
+        return clip(row.last_error)
 
     @admin.display(description="channel")
     def channel_link(self, row: Delivery) -> SafeString | str:
@@ -178,10 +203,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
         row = self.get_object(request, object_id)
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            body = RenderedBody.objects.filter(delivery=row, delivery_created_at=row.created_at).first()
+            body = _body(row)
             is_email = bool(row.recipient)
             context |= {
-                "why": why.explain(row, timezone.now()),
+                "why": _sentence(row),
+                "request_line": target.request_line(row, body),
+                "audit": AuditEntry.objects.filter(subject=row.public_id)[:MOST_AUDIT_ENTRIES],
                 "attempts": row.attempts.order_by("started_at"),
                 "rendered": body,
                 "is_email": is_email,
@@ -219,6 +246,21 @@ class DeliveryAdmin(RecordPage[Delivery]):
             for text, number in report.refused.items()
         ]
         self.tell(request, f"{count(report.done, 'delivery', 'deliveries')} {done}.", refused)
+
+
+def _body(row: Delivery) -> RenderedBody | None:
+    """Return what was rendered; the time it was made names its partition."""
+    return RenderedBody.objects.filter(delivery=row, delivery_created_at=row.created_at).first()
+
+
+def _sentence(row: Delivery) -> SafeString:
+    """Return where it stands, with a link to the head of its lane where it waits for that."""
+    text, head = why.explain(row, timezone.now()), why.head_of(row)
+    before, found, after = text.partition(head.public_id) if head else (text, "", "")
+    if head is None or not found:
+        return format_html("{}", text)
+    url = reverse("admin:notifications_delivery_change", args=[head.pk])
+    return format_html('{}<a href="{}">{}</a>{}', before, url, found, after)
 
 
 def _subject(raw: str) -> str:

@@ -13,10 +13,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.event import EventAdmin
-from events.admin.page import RecordInline
+from events.admin.page import RecordInline, at, clip
 from events.models import Event
 from notifications import why
 from notifications.models import Delivery
+
+from . import target
+from .target import SECRETS
 
 # Importing it has registered the page of the app below; this one stands in for it.
 admin.site.unregister(Event)
@@ -43,14 +46,15 @@ class DeliveryInline(RecordInline[Delivery, Event]):
 
     model = Delivery
     classes = ("record",)
-    fields = ("link", "subscription", "to", "state", "attempt_count", "last_error", "settled_at")
+    fields = ("link", "subscription", "to", "state", "attempt_count", "error", "settled")
     readonly_fields = fields
     show_change_link = False
     ordering = ["id"]
+    settled = at("settled_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """With what a row shows."""
-        return super().get_queryset(request).select_related("subscription", "channel")
+        return super().get_queryset(request).select_related("subscription", "channel__endpoint").defer(*SECRETS)
 
     @admin.display(description="id")
     def link(self, row: Delivery) -> SafeString:
@@ -60,8 +64,13 @@ class DeliveryInline(RecordInline[Delivery, Event]):
 
     @admin.display(description="to")
     def to(self, row: Delivery) -> str:
-        """The address of an email; a webhook goes to its subscription's endpoint."""
-        return row.recipient or "webhook"
+        """The address of an email, the name of an endpoint."""
+        return target.name(row)
+
+    @admin.display(description="last error")
+    def error(self, row: Delivery) -> SafeString | str:
+        """The last error, cut."""
+        return clip(row.last_error)
 
     @admin.display(description="status")
     def state(self, row: Delivery) -> str:
@@ -73,7 +82,7 @@ class DeliveryInline(RecordInline[Delivery, Event]):
 class EventWithDeliveriesAdmin(EventAdmin):
     """The event log, with how each event is doing."""
 
-    list_display = [*EventAdmin.list_display[:4], "delivery_summary", *EventAdmin.list_display[4:]]
+    list_display = [*EventAdmin.list_display[:2], "delivery_summary", *EventAdmin.list_display[2:]]
     inlines = [DeliveryInline]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002

@@ -56,10 +56,10 @@ class EndpointViewSet(ConfigViewSet):
         """Create an endpoint; the answer alone tells its signing secret."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        endpoint = serializer.save()
+        self.perform_create(serializer)
         # Nothing on the way may keep the secret.
         return Response(
-            CreatedEndpointSerializer(endpoint).data,
+            CreatedEndpointSerializer(serializer.instance).data,
             status=status.HTTP_201_CREATED,
             headers={"Cache-Control": "no-store"},
         )

@@ -116,7 +116,9 @@ class Demo:
             f"  {url}/admin/notifications/subscription/   who is told of what\n"
             f"  {url}/admin/notifications/emailtemplate/  the mails\n"
             f"  {url}/api/v1/docs/                        the API\n"
-            "The receivers stay up: publish more, and it is delivered. Ctrl-C stops everything.\n"
+            "The receivers stay up: publish more, and it is delivered. An endpoint of your own can be on\n"
+            f"{self._configuration.endpoints[0].base_url}, with any other path: it answers 204. "
+            "Ctrl-C stops everything.\n"
         )
 
     def _look(self, posting: Posting, kinds: Mapping[str, int]) -> Tally:

@@ -164,10 +164,17 @@ def test_a_callout_whose_bytes_were_changed_is_refused_and_reported():
     assert "dlv_1" in fault
 
 
-def test_a_callout_to_nobody_is_refused():
+def test_a_callout_to_another_path_of_a_known_host_is_taken_and_not_counted():
     hooks = Hooks({URL: SECRET})
 
-    assert hooks.answer(request(b"{}", path="/elsewhere"))[0] == 404
+    assert hooks.answer(request(b"{}", path="/elsewhere"))[0] == 204
+    assert hooks.callouts() == []
+
+
+def test_a_callout_to_an_unknown_host_is_refused():
+    hooks = Hooks({"https://hooks.example.test/intake": SECRET})
+
+    assert hooks.answer(request(b"{}"))[0] == 404
     assert hooks.callouts() == []
 
 
