@@ -63,9 +63,7 @@ def next_try(delivery: Delivery, now: datetime) -> str:
 def _is_behind(delivery: Delivery) -> bool:
     lane = delivery.lane
     waits = Status(delivery.status) in Delivery.UNFINISHED
-    return bool(
-        lane and waits and delivery.sequence is not None and lane.next_sequence < delivery.sequence
-    )
+    return bool(lane and waits and delivery.sequence is not None and lane.next_sequence < delivery.sequence)
 
 
 def _due_at(delivery: Delivery) -> datetime | None:

@@ -14,6 +14,7 @@ from .supervise import Child
 
 log = structlog.get_logger(__name__)
 
+DELIVERY = "delivery"
 _CLUSTER_GRACE = 20.0
 _WEB_GRACE = 5.0
 
@@ -29,9 +30,9 @@ def children(web: socket.socket, base_url: str) -> tuple[Child, ...]:
     return (
         Child(name="web", command=gunicorn, environment=address, inherits=(web.fileno(),), grace=_WEB_GRACE),
         Child(
-            name="delivery",
+            name=DELIVERY,
             command=cluster,
-            environment={**address, "Q_CLUSTER_NAME": "delivery", CLUSTER_VARIABLE: _name()},
+            environment={**address, "Q_CLUSTER_NAME": DELIVERY, CLUSTER_VARIABLE: _name()},
             grace=_CLUSTER_GRACE,
             hurry=_hurry,
         ),

@@ -127,6 +127,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "project.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 # Served from the apps themselves, so that a fresh clone needs no collectstatic.

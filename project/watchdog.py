@@ -6,7 +6,7 @@ while all that is left of it looks alive. What shows is this: work waits, and no
 1. A wake-up may only have been lost: queue a drain task.
 2. Still so 10 s later: kill the cluster and start it anew. Nothing of it delivers, so nothing is cut short that a
    lease would not hand to the next worker anyway.
-3. Then hold still for 30 s, as after our own start: the new processes need time to come up.
+3. Then hold still for 30 s: the new processes need time to come up.
 """
 
 import time
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 AGE = "interval '10 s'"
 PATIENCE = 10.0  # seconds from the drain task to the restart
 REST = 30.0  # seconds after a restart
+START = 15.0  # seconds from the first look, for the cluster to come up
 # The statement takes under a millisecond; a lock on a table, as of a migration, must not stop the supervisor.
 _LIMIT = "2s"
 
@@ -33,9 +34,9 @@ SELECT NOT EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timest
                   JOIN events_event AS event ON event.id = entry.event_id
                   WHERE entry.due_at IS NULL ORDER BY entry.event_id LIMIT 1) < now() - {AGE}, false)
      OR EXISTS (SELECT FROM events_inboxentry WHERE due_at < now() - {AGE})
-     OR EXISTS (SELECT FROM notifications_channel WHERE due_at < now() - {AGE} AND NOT is_paused)
      OR EXISTS (SELECT FROM notifications_channel
-                WHERE due_at < now() AND leased_until < now() AND NOT is_paused))
+                WHERE NOT is_paused AND due_at < now() AND (due_at < now() - {AGE} OR leased_until < now())
+                  AND (not_before IS NULL OR not_before < now())))
 """  # noqa: S608 - constants of ours
 
 
@@ -58,7 +59,7 @@ class Watchdog:
     def __call__(self) -> None:
         """Look, and act where it is due. A database that cannot be reached is for others to mend."""
         if self._rests_until is None:
-            self._rests_until = self._clock() + REST
+            self._rests_until = self._clock() + START
         if self._clock() < self._rests_until:
             return
         try:

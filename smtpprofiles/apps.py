@@ -7,3 +7,4 @@ class SmtpprofilesConfig(AppConfig):
     """Registers the app."""
 
     name = "smtpprofiles"
+    verbose_name = "Mail"

@@ -187,9 +187,8 @@ def short(public_id: str) -> SafeString:
 def clip(text: str, length: int = 60) -> SafeString | str:
     """Return a text as one line of at most that many characters, with the whole of it on hovering."""
     line = " ".join(text.split())
-    if len(line) <= length:
-        return line or "—"
-    return format_html('<span title="{}">{}…</span>', text, line[: length - 1])
+    shown = line if len(line) <= length else f"{line[: length - 1]}…"
+    return format_html('<span title="{}">{}</span>', text, shown) if line else "—"
 
 
 def utc(moment: datetime | None) -> str:

@@ -1,7 +1,7 @@
 """What the API's views share: pages, serializers that validate as the admin does, and the audit of changes."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -28,7 +28,7 @@ class NewestFirst(CursorPagination):
     max_page_size = 500
 
     def paginate_queryset(
-        self, queryset: models.QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: models.QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
         """Return one page; a query parameter that the list does not know is an error under its name."""
         own = {self.cursor_query_param, self.page_size_query_param, api_settings.URL_FORMAT_OVERRIDE}

@@ -10,7 +10,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -19,284 +18,777 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uid', models.UUIDField(default=events.ids.uuid7, editable=False, unique=True)),
-                ('source', models.CharField(choices=[('posted', 'Posted'), ('object_change', 'Object change'), ('threshold', 'Threshold'), ('schedule', 'Schedule'), ('inactivity', 'Inactivity')], default='posted', max_length=13)),
-                ('account', models.CharField(blank=True, max_length=100)),
-                ('ordering_key', models.CharField(blank=True, max_length=200)),
-                ('idempotency_key', models.CharField(blank=True, max_length=200)),
-                ('data', models.TextField(help_text='The payload, byte for byte as it was published.')),
-                ('occurred_at', models.DateTimeField()),
-                ('deliver_at', models.DateTimeField(help_text='Not before this time.', null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("uid", models.UUIDField(default=events.ids.uuid7, editable=False, unique=True)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("posted", "Posted"),
+                            ("object_change", "Object change"),
+                            ("threshold", "Threshold"),
+                            ("schedule", "Schedule"),
+                            ("inactivity", "Inactivity"),
+                        ],
+                        default="posted",
+                        max_length=13,
+                    ),
+                ),
+                ("account", models.CharField(blank=True, max_length=100)),
+                ("ordering_key", models.CharField(blank=True, max_length=200)),
+                ("idempotency_key", models.CharField(blank=True, max_length=200)),
+                ("data", models.TextField(help_text="The payload, byte for byte as it was published.")),
+                ("occurred_at", models.DateTimeField()),
+                ("deliver_at", models.DateTimeField(help_text="Not before this time.", null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Queue',
+            name="Queue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=50, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9-]*$', 'Use lower-case letters, digits and hyphens, e.g. billing.')])),
-                ('description', models.CharField(blank=True, max_length=200)),
-                ('is_ordered', models.BooleanField(default=True, help_text='In order: per subscription and ordering key, nothing is delivered before what came before it.', verbose_name='in order')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=50,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z][a-z0-9-]*$",
+                                "Use lower-case letters, digits and hyphens, e.g. billing.",
+                            )
+                        ],
+                    ),
+                ),
+                ("description", models.CharField(blank=True, max_length=200)),
+                (
+                    "is_ordered",
+                    models.BooleanField(
+                        default=True,
+                        help_text="In order: per subscription and ordering key, nothing is delivered before what came before it.",
+                        verbose_name="in order",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Subscriber',
+            name="Subscriber",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('contact_email', models.EmailField(blank=True, help_text='Told about failing endpoints.', max_length=254)),
-                ('notes', models.TextField(blank=True)),
-                ('is_active', models.BooleanField(default=True, help_text="An inactive subscriber's keys are refused and it is told nothing.", verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "contact_email",
+                    models.EmailField(blank=True, help_text="Told about failing endpoints.", max_length=254),
+                ),
+                ("notes", models.TextField(blank=True)),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="An inactive subscriber's keys are refused and it is told nothing.",
+                        verbose_name="active",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='QuarantinedEvent',
+            name="QuarantinedEvent",
             fields=[
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='quarantine', serialize=False, to='events.event')),
-                ('error', models.TextField()),
-                ('quarantined_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="quarantine",
+                        serialize=False,
+                        to="events.event",
+                    ),
+                ),
+                ("error", models.TextField()),
+                (
+                    "quarantined_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
             ],
             options={
-                'ordering': ['-quarantined_at'],
+                "ordering": ["-quarantined_at"],
             },
         ),
         migrations.CreateModel(
-            name='EventType',
+            name="EventType",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$', 'Write a dotted, lower-case code whose last word is in the past tense, such as invoice.posted.')])),
-                ('label', models.CharField(max_length=100)),
-                ('description', models.TextField(blank=True)),
-                ('resource', models.CharField(help_text='What the event is about, e.g. invoice.', max_length=50)),
-                ('operation', models.CharField(choices=[('create', 'Create'), ('update', 'Update'), ('delete', 'Delete')], max_length=6)),
-                ('category', models.CharField(help_text='Groups the catalog, e.g. payments.', max_length=50)),
-                ('ordering_prefix', models.CharField(blank=True, help_text='Left part of the ordering key, e.g. account in account:1001.', max_length=50)),
-                ('ordering_path', models.CharField(blank=True, help_text='Where the payload holds the right part of the ordering key, e.g. account.id.', max_length=100)),
-                ('sample', models.JSONField(default=dict, help_text='A realistic payload, for previews and tests.')),
-                ('schema', models.JSONField(blank=True, default=dict, help_text='JSON Schema (2020-12) of the payload.')),
-                ('is_builtin', models.BooleanField(default=False, editable=False, verbose_name='built in')),
-                ('is_active', models.BooleanField(default=True, help_text='An inactive event type cannot be published.', verbose_name='active')),
-                ('retention_days', models.PositiveIntegerField(blank=True, help_text="Keep its events for this many days. Empty: the system's default.", null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "code",
+                    models.CharField(
+                        max_length=100,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$",
+                                "Write a dotted, lower-case code whose last word is in the past tense, such as invoice.posted.",
+                            )
+                        ],
+                    ),
+                ),
+                ("label", models.CharField(max_length=100)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "resource",
+                    models.CharField(help_text="What the event is about, e.g. invoice.", max_length=50),
+                ),
+                (
+                    "operation",
+                    models.CharField(
+                        choices=[("create", "Create"), ("update", "Update"), ("delete", "Delete")],
+                        max_length=6,
+                    ),
+                ),
+                ("category", models.CharField(help_text="Groups the catalog, e.g. payments.", max_length=50)),
+                (
+                    "ordering_prefix",
+                    models.CharField(
+                        blank=True,
+                        help_text="Left part of the ordering key, e.g. account in account:1001.",
+                        max_length=50,
+                    ),
+                ),
+                (
+                    "ordering_path",
+                    models.CharField(
+                        blank=True,
+                        help_text="Where the payload holds the right part of the ordering key, e.g. account.id.",
+                        max_length=100,
+                    ),
+                ),
+                (
+                    "sample",
+                    models.JSONField(default=dict, help_text="A realistic payload, for previews and tests."),
+                ),
+                (
+                    "schema",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="JSON Schema (2020-12) of the payload."
+                    ),
+                ),
+                ("is_builtin", models.BooleanField(default=False, editable=False, verbose_name="built in")),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="An inactive event type cannot be published.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "retention_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Keep its events for this many days. Empty: the system's default.",
+                        null=True,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['code'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('operation__in', ['create', 'update', 'delete'])), name='event_type_operation'), models.CheckConstraint(condition=models.Q(models.Q(('ordering_path', ''), ('ordering_prefix', '')), models.Q(models.Q(('ordering_prefix', ''), _negated=True), models.Q(('ordering_path', ''), _negated=True)), _connector='OR'), name='event_type_ordering_key_whole', violation_error_message='Give both parts of the ordering key, or neither.')],
+                "ordering": ["code"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("operation__in", ["create", "update", "delete"])),
+                        name="event_type_operation",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ordering_path", ""), ("ordering_prefix", "")),
+                            models.Q(
+                                models.Q(("ordering_prefix", ""), _negated=True),
+                                models.Q(("ordering_path", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="event_type_ordering_key_whole",
+                        violation_error_message="Give both parts of the ordering key, or neither.",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
-            model_name='event',
-            name='type',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='events.eventtype'),
+            model_name="event",
+            name="type",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="events", to="events.eventtype"
+            ),
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('publisher_id', models.BigIntegerField()),
-                ('key', models.CharField(max_length=200)),
-                ('event_id', models.BigIntegerField()),
-                ('event_uid', models.UUIDField()),
-                ('digest', models.BinaryField(help_text='SHA-256 of the canonical content.', max_length=32)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("publisher_id", models.BigIntegerField()),
+                ("key", models.CharField(max_length=200)),
+                ("event_id", models.BigIntegerField()),
+                ("event_uid", models.UUIDField()),
+                ("digest", models.BinaryField(help_text="SHA-256 of the canonical content.", max_length=32)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('publisher_id', 'key'), name='idempotency_key_once_per_publisher')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("publisher_id", "key"), name="idempotency_key_once_per_publisher"
+                    )
+                ],
             },
         ),
         migrations.AddField(
-            model_name='event',
-            name='queue',
-            field=models.ForeignKey(help_text='Set: only this queue, not all routed ones.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='events.queue'),
+            model_name="event",
+            name="queue",
+            field=models.ForeignKey(
+                help_text="Set: only this queue, not all routed ones.",
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="events.queue",
+            ),
         ),
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_type', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='events.eventtype')),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='routes', to='events.queue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "event_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="routes",
+                        to="events.eventtype",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="routes", to="events.queue"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'queue routing',
-                'verbose_name_plural': 'queue routing',
-                'ordering': ['queue', 'event_type'],
+                "verbose_name": "queue routing",
+                "verbose_name_plural": "queue routing",
+                "ordering": ["queue", "event_type"],
             },
         ),
         migrations.AddField(
-            model_name='queue',
-            name='event_types',
-            field=models.ManyToManyField(related_name='queues', through='events.Route', to='events.eventtype'),
+            model_name="queue",
+            name="event_types",
+            field=models.ManyToManyField(
+                related_name="queues", through="events.Route", to="events.eventtype"
+            ),
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('can_create', models.BooleanField(default=False, help_text='Publish events into the queue.', verbose_name='create')),
-                ('can_update', models.BooleanField(default=False, help_text='Amend, hold, release or reschedule what is still waiting.', verbose_name='update')),
-                ('can_delete', models.BooleanField(default=False, help_text='Cancel what is still waiting.', verbose_name='delete')),
-                ('others_entries', models.BooleanField(default=False, help_text='Also entries that another subscriber published.', verbose_name="others' entries")),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='events.queue')),
-                ('subscriber', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='events.subscriber')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "can_create",
+                    models.BooleanField(
+                        default=False, help_text="Publish events into the queue.", verbose_name="create"
+                    ),
+                ),
+                (
+                    "can_update",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Amend, hold, release or reschedule what is still waiting.",
+                        verbose_name="update",
+                    ),
+                ),
+                (
+                    "can_delete",
+                    models.BooleanField(
+                        default=False, help_text="Cancel what is still waiting.", verbose_name="delete"
+                    ),
+                ),
+                (
+                    "others_entries",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Also entries that another subscriber published.",
+                        verbose_name="others' entries",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="grants", to="events.queue"
+                    ),
+                ),
+                (
+                    "subscriber",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="grants",
+                        to="events.subscriber",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['subscriber', 'queue'],
+                "ordering": ["subscriber", "queue"],
             },
         ),
         migrations.AddField(
-            model_name='event',
-            name='publisher',
-            field=models.ForeignKey(help_text='Empty: this system itself.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='events.subscriber'),
+            model_name="event",
+            name="publisher",
+            field=models.ForeignKey(
+                help_text="Empty: this system itself.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="events.subscriber",
+            ),
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Where it is used, e.g. billing core.', max_length=100)),
-                ('prefix', models.CharField(editable=False, max_length=16, unique=True)),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('events:create', 'Publish events, into the queues granted to its subscriber'), ('events:update', 'Amend, hold and reschedule events (not yet available)'), ('events:delete', 'Cancel events (not yet available)'), ('events:read', 'Read the catalog, and the events of every subscriber'), ('objects:write', 'Report billing objects (not yet available)'), ('config:read', 'Read the configuration of every subscriber'), ('config:write', 'Change the configuration of every subscriber, grants included'), ('deliveries:read', 'Read the deliveries of every subscriber'), ('deliveries:operate', 'Retry, skip, cancel and hold deliveries (not yet available)')], max_length=30), help_text='What the key may do.', size=None)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('subscriber', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to='events.subscriber')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(help_text="Where it is used, e.g. billing core.", max_length=100)),
+                ("prefix", models.CharField(editable=False, max_length=16, unique=True)),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                (
+                                    "events:create",
+                                    "Publish events, into the queues granted to its subscriber",
+                                ),
+                                ("events:update", "Amend, hold and reschedule events (not yet available)"),
+                                ("events:delete", "Cancel events (not yet available)"),
+                                ("events:read", "Read the catalog, and the events of every subscriber"),
+                                ("objects:write", "Report billing objects (not yet available)"),
+                                ("config:read", "Read the configuration of every subscriber"),
+                                (
+                                    "config:write",
+                                    "Change the configuration of every subscriber, grants included",
+                                ),
+                                ("deliveries:read", "Read the deliveries of every subscriber"),
+                                (
+                                    "deliveries:operate",
+                                    "Retry, skip, cancel and hold deliveries (not yet available)",
+                                ),
+                            ],
+                            max_length=30,
+                        ),
+                        help_text="What the key may do.",
+                        size=None,
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, help_text="Empty: never.", null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "subscriber",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_keys",
+                        to="events.subscriber",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
-                'ordering': ['subscriber', 'name'],
+                "verbose_name": "API key",
+                "ordering": ["subscriber", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Token',
+            name="Token",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$', 'Write the token as group.name in lower case, such as invoice.total.')])),
-                ('group', models.CharField(max_length=50)),
-                ('kind', models.CharField(choices=[('string', 'Text'), ('integer', 'Whole number'), ('decimal', 'Decimal'), ('boolean', 'Yes or no'), ('date', 'Date'), ('time', 'Time'), ('datetime', 'Date and time'), ('list', 'List'), ('object', 'Object')], max_length=8)),
-                ('description', models.TextField(blank=True)),
-                ('sample', models.TextField(blank=True)),
-                ('email_only', models.BooleanField(default=False, help_text='Never offered to webhooks.')),
-                ('event_type', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to='events.eventtype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)+$",
+                                "Write the token as group.name in lower case, such as invoice.total.",
+                            )
+                        ],
+                    ),
+                ),
+                ("group", models.CharField(max_length=50)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("string", "Text"),
+                            ("integer", "Whole number"),
+                            ("decimal", "Decimal"),
+                            ("boolean", "Yes or no"),
+                            ("date", "Date"),
+                            ("time", "Time"),
+                            ("datetime", "Date and time"),
+                            ("list", "List"),
+                            ("object", "Object"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("description", models.TextField(blank=True)),
+                ("sample", models.TextField(blank=True)),
+                ("email_only", models.BooleanField(default=False, help_text="Never offered to webhooks.")),
+                (
+                    "event_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tokens",
+                        to="events.eventtype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['event_type', 'group', 'name'],
+                "ordering": ["event_type", "group", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Trigger',
+            name="Trigger",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('source', models.CharField(choices=[('created', 'Object created'), ('updated', 'Object updated'), ('deleted', 'Object deleted'), ('threshold', 'Threshold crossed'), ('schedule', 'Days after another event'), ('inactivity', 'No activity')], max_length=10)),
-                ('object_kind', models.CharField(blank=True, help_text='The kind of object it watches.', max_length=50)),
-                ('offset_days', models.PositiveIntegerField(blank=True, help_text='Schedules only: x days later.', null=True)),
-                ('at_time', models.TimeField(blank=True, help_text='Schedules only: at this time of day.', null=True)),
-                ('is_active', models.BooleanField(default=False, verbose_name='active')),
-                ('anchor', models.ForeignKey(blank=True, help_text='Schedules only: the event that starts the clock.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='anchored_triggers', to='events.eventtype')),
-                ('event_type', models.ForeignKey(help_text='The event it publishes.', on_delete=django.db.models.deletion.PROTECT, related_name='triggers', to='events.eventtype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("created", "Object created"),
+                            ("updated", "Object updated"),
+                            ("deleted", "Object deleted"),
+                            ("threshold", "Threshold crossed"),
+                            ("schedule", "Days after another event"),
+                            ("inactivity", "No activity"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "object_kind",
+                    models.CharField(blank=True, help_text="The kind of object it watches.", max_length=50),
+                ),
+                (
+                    "offset_days",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Schedules only: x days later.", null=True
+                    ),
+                ),
+                (
+                    "at_time",
+                    models.TimeField(blank=True, help_text="Schedules only: at this time of day.", null=True),
+                ),
+                ("is_active", models.BooleanField(default=False, verbose_name="active")),
+                (
+                    "anchor",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Schedules only: the event that starts the clock.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="anchored_triggers",
+                        to="events.eventtype",
+                    ),
+                ),
+                (
+                    "event_type",
+                    models.ForeignKey(
+                        help_text="The event it publishes.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="triggers",
+                        to="events.eventtype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='TriggerCondition',
+            name="TriggerCondition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('field', models.CharField(max_length=100)),
-                ('operator', models.CharField(choices=[('is', 'is'), ('is_not', 'is not'), ('in', 'is one of'), ('gt', 'is greater than'), ('lt', 'is less than'), ('changed_from', 'changed from'), ('changed_to', 'changed to')], max_length=12)),
-                ('value', models.CharField(max_length=200)),
-                ('trigger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conditions', to='events.trigger')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("field", models.CharField(max_length=100)),
+                (
+                    "operator",
+                    models.CharField(
+                        choices=[
+                            ("is", "is"),
+                            ("is_not", "is not"),
+                            ("in", "is one of"),
+                            ("gt", "is greater than"),
+                            ("lt", "is less than"),
+                            ("changed_from", "changed from"),
+                            ("changed_to", "changed to"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("value", models.CharField(max_length=200)),
+                (
+                    "trigger",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conditions",
+                        to="events.trigger",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='BillingObject',
+            name="BillingObject",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(help_text='account, package, service, invoice, …', max_length=50)),
-                ('external_id', models.CharField(help_text='Its id in the billing system.', max_length=100)),
-                ('state', models.JSONField(default=dict)),
-                ('version', models.BigIntegerField(default=0, help_text='A report with a lower version is stale.')),
-                ('reported_at', models.DateTimeField(auto_now=True)),
-                ('parent', models.ForeignKey(blank=True, help_text='What it belongs to: service → package → account.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='events.billingobject')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(help_text="account, package, service, invoice, …", max_length=50)),
+                ("external_id", models.CharField(help_text="Its id in the billing system.", max_length=100)),
+                ("state", models.JSONField(default=dict)),
+                (
+                    "version",
+                    models.BigIntegerField(default=0, help_text="A report with a lower version is stale."),
+                ),
+                ("reported_at", models.DateTimeField(auto_now=True)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="What it belongs to: service → package → account.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="children",
+                        to="events.billingobject",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['kind', 'external_id'],
-                'constraints': [models.UniqueConstraint(fields=('kind', 'external_id'), name='billing_object_once'), models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='billing_object_not_its_own_parent')],
+                "ordering": ["kind", "external_id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "external_id"), name="billing_object_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("parent", models.F("id")), _negated=True),
+                        name="billing_object_not_its_own_parent",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='InboxEntry',
+            name="InboxEntry",
             fields=[
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='inbox_entry', serialize=False, to='events.event')),
-                ('due_at', models.DateTimeField(help_text='Set: wait until then.', null=True)),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="inbox_entry",
+                        serialize=False,
+                        to="events.event",
+                    ),
+                ),
+                ("due_at", models.DateTimeField(help_text="Set: wait until then.", null=True)),
             ],
             options={
-                'verbose_name_plural': 'inbox entries',
-                'indexes': [models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='inbox_waiting'), models.Index(condition=models.Q(('due_at', None)), fields=['event'], name='inbox_ready')],
+                "verbose_name_plural": "inbox entries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("due_at__isnull", False)), fields=["due_at"], name="inbox_waiting"
+                    ),
+                    models.Index(condition=models.Q(("due_at", None)), fields=["event"], name="inbox_ready"),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='route',
-            constraint=models.UniqueConstraint(fields=('queue', 'event_type'), name='route_once'),
+            model_name="route",
+            constraint=models.UniqueConstraint(fields=("queue", "event_type"), name="route_once"),
         ),
         migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.UniqueConstraint(fields=('subscriber', 'queue'), name='grant_once_per_queue'),
+            model_name="grant",
+            constraint=models.UniqueConstraint(fields=("subscriber", "queue"), name="grant_once_per_queue"),
         ),
         migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.CheckConstraint(condition=models.Q(('can_create', True), ('can_update', True), ('can_delete', True), _connector='OR'), name='grant_of_something', violation_error_message='Grant at least one of create, update and delete.'),
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("can_create", True), ("can_update", True), ("can_delete", True), _connector="OR"
+                ),
+                name="grant_of_something",
+                violation_error_message="Grant at least one of create, update and delete.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['type', '-id'], name='event_by_type'),
+            model_name="event",
+            index=models.Index(fields=["type", "-id"], name="event_by_type"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('account', ''), _negated=True), fields=['account', '-id'], name='event_by_account'),
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("account", ""), _negated=True),
+                fields=["account", "-id"],
+                name="event_by_account",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('ordering_key', ''), _negated=True), fields=['ordering_key', '-id'], name='event_by_key'),
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("ordering_key", ""), _negated=True),
+                fields=["ordering_key", "-id"],
+                name="event_by_key",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(condition=models.Q(('idempotency_key', ''), _negated=True), fields=['idempotency_key'], name='event_by_idempotency_key'),
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("idempotency_key", ""), _negated=True),
+                fields=["idempotency_key"],
+                name="event_by_idempotency_key",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('scopes__contained_by', ['events:create', 'events:update', 'events:delete', 'events:read', 'objects:write', 'config:read', 'config:write', 'deliveries:read', 'deliveries:operate']), ('scopes__len__gt', 0)), name='api_key_scopes_known', violation_error_message='Choose at least one scope.'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "scopes__contained_by",
+                        [
+                            "events:create",
+                            "events:update",
+                            "events:delete",
+                            "events:read",
+                            "objects:write",
+                            "config:read",
+                            "config:write",
+                            "deliveries:read",
+                            "deliveries:operate",
+                        ],
+                    ),
+                    ("scopes__len__gt", 0),
+                ),
+                name="api_key_scopes_known",
+                violation_error_message="Choose at least one scope.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='token',
-            constraint=models.UniqueConstraint(fields=('event_type', 'name'), name='token_once_per_event_type'),
+            model_name="token",
+            constraint=models.UniqueConstraint(
+                fields=("event_type", "name"), name="token_once_per_event_type"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='token',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('group', 'contact'), _negated=True), ('email_only', True), _connector='OR'), name='token_contact_email_only', violation_error_message='Contact tokens exist for email only.'),
+            model_name="token",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("group", "contact"), _negated=True), ("email_only", True), _connector="OR"
+                ),
+                name="token_contact_email_only",
+                violation_error_message="Contact tokens exist for email only.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trigger',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('anchor__isnull', False), ('offset_days__isnull', False), ('source', 'schedule')), models.Q(models.Q(('source', 'schedule'), _negated=True), ('anchor', None), ('at_time', None), ('offset_days', None)), _connector='OR'), name='trigger_schedule_has_anchor', violation_error_message='A schedule needs an anchor event and its days; other triggers have neither.'),
+            model_name="trigger",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("anchor__isnull", False), ("offset_days__isnull", False), ("source", "schedule")
+                    ),
+                    models.Q(
+                        models.Q(("source", "schedule"), _negated=True),
+                        ("anchor", None),
+                        ("at_time", None),
+                        ("offset_days", None),
+                    ),
+                    _connector="OR",
+                ),
+                name="trigger_schedule_has_anchor",
+                violation_error_message="A schedule needs an anchor event and its days; other triggers have neither.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trigger',
-            constraint=models.CheckConstraint(condition=models.Q(('source', 'schedule'), models.Q(('object_kind', ''), _negated=True), _connector='OR'), name='trigger_watches_a_kind', violation_error_message='Say which kind of object the trigger watches.'),
+            model_name="trigger",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("source", "schedule"), models.Q(("object_kind", ""), _negated=True), _connector="OR"
+                ),
+                name="trigger_watches_a_kind",
+                violation_error_message="Say which kind of object the trigger watches.",
+            ),
         ),
     ]

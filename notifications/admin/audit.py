@@ -1,4 +1,4 @@
-"""The audit log, and taking in what operators do in the app below."""
+"""The audit log, and taking in what operators do in the apps below."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,14 +8,15 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from events.admin.audit import operator_acted
-from events.admin.page import RecordPage
+from events.admin.page import RecordPage, at
 from notifications.audit import Actor, record
 from notifications.models import AuditEntry
+from smtpprofiles.admin import profiles_changed
 
 
-@receiver(operator_acted)
+@receiver([operator_acted, profiles_changed])
 def keep(actor: Actor, action: str, subjects: Iterable[str], reason: str, **_: Any) -> None:
-    """Write down what was done in `events`."""
+    """Write down what was done in the apps below."""
     record(actor, action, subjects, reason)
 
 
@@ -23,12 +24,13 @@ def keep(actor: Actor, action: str, subjects: Iterable[str], reason: str, **_: A
 class AuditEntryAdmin(RecordPage[AuditEntry]):
     """Who did what, when and why."""
 
-    list_display = ["created_at", "actor_name", "action", "subject", "reason"]
+    list_display = ["created", "actor_name", "action", "subject", "reason"]
     search_fields = ["subject__exact"]
     search_help_text = "Exactly: what it was done to, such as dlv_…"
     ordering = ["-id"]
     sortable_by = ()
-    fields = ["created_at", "actor", "actor_name", "action", "subject", "reason"]
+    created = at("created_at", "at")
+    fields = ["created", "actor", "actor_name", "action", "subject", "reason"]
 
     def get_search_results(self, _request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By subject, which is indexed."""

@@ -1,7 +1,6 @@
 """The delivery log, and what an operator may do to a delivery."""
 
 from collections.abc import Callable
-from email import message_from_string, policy
 from typing import Any
 
 from django.contrib import admin
@@ -16,9 +15,9 @@ from events import ids
 from events.admin.page import RecordPage, at, clip, count, reason_of, short
 from events.models import Event
 from notifications import operate, why
-from notifications.models import AuditEntry, Delivery, RenderedBody
+from notifications.models import AuditEntry, Delivery
 
-from . import target
+from . import story, target
 from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
 
 # Events of one account or ordering key that a search takes in, newest first.
@@ -58,7 +57,10 @@ class DeliveryAdmin(RecordPage[Delivery]):
     created, settled = at("created_at"), at("settled_at")
     change_form_template = "admin/notifications/delivery/change_form.html"
     fieldsets = [
-        (None, {"fields": ["public_id", "event", "event_type", "account", "subscription", "to_link", "state"]}),
+        (
+            None,
+            {"fields": ["public_id", "event", "event_type", "account", "subscription", "to_link", "state"]},
+        ),
         ("Order", {"fields": ["lane_link", "sequence", "ordering_key"]}),
         (
             "Record",
@@ -151,10 +153,11 @@ class DeliveryAdmin(RecordPage[Delivery]):
         return target.name(row)
 
     @admin.display(description="to")
-    def to_link(self, row: Delivery) -> SafeString:
+    def to_link(self, row: Delivery) -> SafeString | str:
         """The address of an email; the endpoint, linked, with what is called."""
-        line = target.request_line(row, _body(row))
-        return format_html('{} <code class="called">{}</code>', target.link(row), line)
+        line = target.request_line(row, story.body_of(row))
+        shown = target.link(row)
+        return format_html('{} <code class="called">{}</code>', shown, line) if line else shown
 
     @admin.display(description="tries")
     def tries(self, row: Delivery) -> int:
@@ -203,16 +206,16 @@ class DeliveryAdmin(RecordPage[Delivery]):
         row = self.get_object(request, object_id)
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            body = _body(row)
+            body = story.body_of(row)
             is_email = bool(row.recipient)
             context |= {
-                "why": _sentence(row),
+                "why": story.sentence(row),
                 "request_line": target.request_line(row, body),
                 "audit": AuditEntry.objects.filter(subject=row.public_id)[:MOST_AUDIT_ENTRIES],
                 "attempts": row.attempts.order_by("started_at"),
                 "rendered": body,
                 "is_email": is_email,
-                "subject": _subject(body.body) if body and is_email else "",
+                "subject": story.subject(body.body) if body and is_email else "",
             }
         return super().change_view(request, object_id, form_url, context)
 
@@ -246,23 +249,3 @@ class DeliveryAdmin(RecordPage[Delivery]):
             for text, number in report.refused.items()
         ]
         self.tell(request, f"{count(report.done, 'delivery', 'deliveries')} {done}.", refused)
-
-
-def _body(row: Delivery) -> RenderedBody | None:
-    """Return what was rendered; the time it was made names its partition."""
-    return RenderedBody.objects.filter(delivery=row, delivery_created_at=row.created_at).first()
-
-
-def _sentence(row: Delivery) -> SafeString:
-    """Return where it stands, with a link to the head of its lane where it waits for that."""
-    text, head = why.explain(row, timezone.now()), why.head_of(row)
-    before, found, after = text.partition(head.public_id) if head else (text, "", "")
-    if head is None or not found:
-        return format_html("{}", text)
-    url = reverse("admin:notifications_delivery_change", args=[head.pk])
-    return format_html('{}<a href="{}">{}</a>{}', before, url, found, after)
-
-
-def _subject(raw: str) -> str:
-    """Return the subject of a raw message, decoded; empty if it has none."""
-    return str(message_from_string(raw, policy=policy.default).get("Subject", ""))

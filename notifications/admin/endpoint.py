@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,11 +10,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events.admin.page import Page, count, reason_of
+from events.admin.page import Page, at, clip, count, reason_of
 from events.admin.secret_page import show_once
 from notifications.audit import record
 from notifications.forms import EndpointForm
 from notifications.models import Endpoint
+
+from . import target
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -43,19 +44,24 @@ class EndpointAdmin(Page[Endpoint]):
     """Webhook receivers."""
 
     form = EndpointForm
-    list_display = ["name", "subscriber", "address", "status", "max_in_flight", "updated_at"]
+    list_display = ["name", "state", "subscriber", "short_address", "max_in_flight", "updated"]
     list_filter = [StatusFilter, "subscriber"]
     search_fields = ["name", "subscriber__name", "base_url"]
     search_help_text = "Name, subscriber or URL"
     autocomplete_fields = ["subscriber"]
-    readonly_fields = ["address", "status", "deliveries", "created_at", "updated_at"]
-    actions = ["resume"]
-    buttons = ["resume"]
+    readonly_fields = ["address", "status", "deliveries", "created", "updated"]
+    actions = ["pause", "resume"]
+    buttons = ["pause", "resume"]
+    button_help = {
+        "pause": "It is not called until it is resumed; what is for it waits, and none is lost.",
+        "resume": "It is called again; what waits for it is due at once, in order.",
+    }
+    created, updated = at("created_at"), at("updated_at")
     fieldsets = [
         (None, {"fields": ["subscriber", "name", "base_url", "path"]}),
         ("Limits", {"fields": ["timeout_seconds", "max_in_flight"]}),
         ("TLS", {"fields": ["ca_certificate"], "classes": ["collapse"]}),
-        ("State", {"fields": ["is_active", "status", "address", "deliveries", "created_at", "updated_at"]}),
+        ("State", {"fields": ["is_active", "status", "address", "deliveries", "created", "updated"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
@@ -65,10 +71,17 @@ class EndpointAdmin(Page[Endpoint]):
     @admin.display(description="URL")
     def address(self, row: Endpoint) -> str:
         """Where callouts go; also where settings have come to forbid it since it was saved."""
-        try:
-            return row.url if row.base_url else "—"
-        except ValidationError as error:
-            return f"{row.base_url}{row.path} (not called: {' '.join(error.messages)})"
+        return target.address(row) if row.base_url else "—"
+
+    @admin.display(description="URL", ordering="base_url")
+    def short_address(self, row: Endpoint) -> SafeString | str:
+        """Where callouts go, cut."""
+        return clip(self.address(row))
+
+    @admin.display(description="status")
+    def state(self, row: Endpoint) -> SafeString | str:
+        """The status, cut."""
+        return clip(self.status(row))
 
     @admin.display(description="status")
     def status(self, row: Endpoint) -> str:
@@ -85,9 +98,9 @@ class EndpointAdmin(Page[Endpoint]):
         url = f"{reverse('admin:notifications_subscription_changelist')}?endpoint__id__exact={row.pk}"
         return format_html('<a href="{}">Subscriptions that call it</a>', url)
 
-    def offers(self, _name: str, row: Endpoint) -> bool:
-        """Only what is paused can be resumed."""
-        return bool(row.paused_reason)
+    def offers(self, name: str, row: Endpoint) -> bool:
+        """Only what is not called can be resumed."""
+        return row.is_active if name == "pause" else not row.is_open
 
     def response_add(
         self, request: HttpRequest, obj: Endpoint, _post_url_continue: str | None = None
@@ -103,15 +116,29 @@ class EndpointAdmin(Page[Endpoint]):
             use="The receiver verifies the header webhook-signature with it, by Standard Webhooks.",
         )
 
+    @admin.action(description="Pause", permissions=["change"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        """Stop calling endpoints; what is for them waits."""
+        with transaction.atomic():
+            chosen = list(queryset.filter(is_active=True).select_for_update(of=["self"]))
+            for endpoint in chosen:
+                endpoint.is_active = False
+            self._save(request, chosen, "endpoint.pause")
+        self.tell(request, f"{count(len(chosen), 'endpoint')} paused.")
+
     @admin.action(description="Resume", permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        """Call paused endpoints again; what waits for them is due at once, in order."""
+        """Call endpoints again that are inactive or paused; what waits for them is due at once, in order."""
         with transaction.atomic():
-            paused = list(queryset.exclude(paused_reason="").select_for_update(of=["self"]))
-            for endpoint in paused:
-                endpoint.paused_reason = ""
-                # One by one: saving opens the endpoint's channels.
-                endpoint.save(update_fields=["paused_reason", "updated_at"])
-            subjects = [f"endpoint {endpoint.pk}" for endpoint in paused]
-            record(request.user, "endpoint.resume", subjects, reason_of(request))
-        self.tell(request, f"{count(len(paused), 'endpoint')} resumed.")
+            stopped = queryset.exclude(is_active=True, paused_reason="")
+            chosen = list(stopped.select_for_update(of=["self"]))
+            for endpoint in chosen:
+                endpoint.is_active, endpoint.paused_reason = True, ""
+            self._save(request, chosen, "endpoint.resume")
+        self.tell(request, f"{count(len(chosen), 'endpoint')} resumed.")
+
+    def _save(self, request: HttpRequest, chosen: list[Endpoint], action: str) -> None:
+        for endpoint in chosen:
+            # One by one: saving stops or opens the endpoint's channels.
+            endpoint.save(update_fields=["is_active", "paused_reason", "updated_at"])
+        record(request.user, action, [f"endpoint {endpoint.pk}" for endpoint in chosen], reason_of(request))

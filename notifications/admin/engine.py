@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events.admin.page import RecordPage
-from notifications.models import Attempt, Channel, Lane, Runner
+from events.admin.page import RecordPage, at
+from notifications.models import Attempt, Channel, Delivery, Lane, Runner
 
 
 @admin.register(Channel)
@@ -91,7 +91,7 @@ class BlockedFilter(admin.SimpleListFilter):
 class LaneAdmin(RecordPage[Lane]):
     """The in-order sequences."""
 
-    list_display = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due_at", "head"]
+    list_display = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due", "head"]
     list_filter = [BlockedFilter]
     list_select_related = ["subscription", "blocked_by"]
     # Looked up exactly by get_search_results; naming one shows the search box.
@@ -99,7 +99,18 @@ class LaneAdmin(RecordPage[Lane]):
     search_help_text = "Exactly: an ordering key, as subscription-number:key (7:account:1001)"
     ordering = ["-id"]
     sortable_by = ()
-    fields = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due_at", "head"]
+    fields = [
+        "key",
+        "subscription",
+        "recipient",
+        "next_sequence",
+        "tail",
+        "waiting",
+        "waiting_deliveries",
+        "due",
+        "head",
+    ]
+    due = at("due_at", "due at")
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Lane], search_term: str
@@ -117,6 +128,14 @@ class LaneAdmin(RecordPage[Lane]):
         """How many numbers are given out and not passed yet."""
         return row.tail - row.next_sequence + 1
 
+    @admin.display(description="which wait")
+    def waiting_deliveries(self, row: Lane) -> SafeString:
+        """A link to the deliveries that are not settled yet."""
+        statuses = ",".join(Delivery.UNFINISHED)
+        found = reverse("admin:notifications_delivery_changelist")
+        url = f"{found}?lane__id__exact={row.pk}&status__in={statuses}"
+        return format_html('<a href="{}">Its waiting deliveries</a>', url)
+
     @admin.display(description="blocked by")
     def head(self, row: Lane) -> SafeString | str:
         """The held delivery that it waits for."""
@@ -131,16 +150,17 @@ class AttemptAdmin(RecordPage[Attempt]):
     """Every try of every delivery, newest first."""
 
     list_display = [
-        "started_at",
+        "started",
         "delivery_link",
-        "number",
         "verdict",
+        "number",
         "status_code",
         "error_class",
         "duration_ms",
         "address",
         "is_fenced",
     ]
+    started = at("started_at")
     list_filter = ["verdict"]
     ordering = ["-started_at"]
     sortable_by = ()
@@ -151,7 +171,7 @@ class AttemptAdmin(RecordPage[Attempt]):
         "status_code",
         "error_class",
         "detail",
-        "started_at",
+        "started",
         "duration_ms",
         "address",
         "sent",

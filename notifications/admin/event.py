@@ -54,7 +54,9 @@ class DeliveryInline(RecordInline[Delivery, Event]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """With what a row shows."""
-        return super().get_queryset(request).select_related("subscription", "channel__endpoint").defer(*SECRETS)
+        return (
+            super().get_queryset(request).select_related("subscription", "channel__endpoint").defer(*SECRETS)
+        )
 
     @admin.display(description="id")
     def link(self, row: Delivery) -> SafeString:

@@ -17,410 +17,1032 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('events', '0001_initial'),
-        ('smtpprofiles', '0001_initial'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("events", "0001_initial"),
+        ("smtpprofiles", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.UUIDField(default=events.ids.uuid7, primary_key=True, serialize=False)),
-                ('number', models.PositiveSmallIntegerField()),
-                ('verdict', models.CharField(choices=[('delivered', 'Delivered'), ('retry', 'Failed, to be retried'), ('rejected', 'Refused for good'), ('unknown', 'Unknown: it may have arrived'), ('blocked', 'The channel is at fault'), ('crashed', 'The worker died: it may have arrived')], max_length=9)),
-                ('status_code', models.PositiveSmallIntegerField(null=True)),
-                ('error_class', models.CharField(blank=True, max_length=30)),
-                ('detail', models.TextField(blank=True)),
-                ('duration_ms', models.PositiveIntegerField(help_text='Milliseconds from start to answer.')),
-                ('address', models.CharField(blank=True, max_length=100)),
-                ('request_headers', models.TextField(blank=True)),
-                ('response_headers', models.TextField(blank=True)),
-                ('response_body', models.TextField(blank=True)),
-                ('worker', models.CharField(max_length=100)),
-                ('epoch', models.BigIntegerField()),
-                ('is_fenced', models.BooleanField(default=False, help_text="Its worker's lease had run out: it changed nothing.", verbose_name='late')),
-                ('started_at', models.DateTimeField()),
+                ("id", models.UUIDField(default=events.ids.uuid7, primary_key=True, serialize=False)),
+                ("number", models.PositiveSmallIntegerField()),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("delivered", "Delivered"),
+                            ("retry", "Failed, to be retried"),
+                            ("rejected", "Refused for good"),
+                            ("unknown", "Unknown: it may have arrived"),
+                            ("blocked", "The channel is at fault"),
+                            ("crashed", "The worker died: it may have arrived"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("status_code", models.PositiveSmallIntegerField(null=True)),
+                ("error_class", models.CharField(blank=True, max_length=30)),
+                ("detail", models.TextField(blank=True)),
+                ("duration_ms", models.PositiveIntegerField(help_text="Milliseconds from start to answer.")),
+                ("address", models.CharField(blank=True, max_length=100)),
+                ("request_headers", models.TextField(blank=True)),
+                ("response_headers", models.TextField(blank=True)),
+                ("response_body", models.TextField(blank=True)),
+                ("worker", models.CharField(max_length=100)),
+                ("epoch", models.BigIntegerField()),
+                (
+                    "is_fenced",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Its worker's lease had run out: it changed nothing.",
+                        verbose_name="late",
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'notifications_attempt',
-                'ordering': ['-started_at'],
-                'managed': False,
+                "db_table": "notifications_attempt",
+                "ordering": ["-started_at"],
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uid', models.UUIDField(default=events.ids.uuid7, editable=False, unique=True)),
-                ('recipient', models.CharField(blank=True, max_length=320)),
-                ('sequence', models.BigIntegerField(null=True)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('retrying', 'Retrying'), ('held', 'Held'), ('delivered', 'Delivered'), ('dead', 'Dead'), ('cancelled', 'Cancelled'), ('skipped', 'Skipped'), ('digested', 'Digested'), ('suppressed', 'Suppressed')], default='pending', max_length=10)),
-                ('hold_cause', models.CharField(blank=True, choices=[('', '—'), ('exhausted', 'All retries are spent; its lane waits for a person'), ('refused', 'The other side refused it for good; its lane waits for a person'), ('crashed', 'Its worker died three times while sending it'), ('rendering', 'Its template or parameters could not be rendered'), ('operator', 'Held by a person')], default='', max_length=10)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('attempt_count', models.PositiveSmallIntegerField(default=0)),
-                ('crash_count', models.PositiveSmallIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('settled_at', models.DateTimeField(null=True)),
-                ('event', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='events.event')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("uid", models.UUIDField(default=events.ids.uuid7, editable=False, unique=True)),
+                ("recipient", models.CharField(blank=True, max_length=320)),
+                ("sequence", models.BigIntegerField(null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("retrying", "Retrying"),
+                            ("held", "Held"),
+                            ("delivered", "Delivered"),
+                            ("dead", "Dead"),
+                            ("cancelled", "Cancelled"),
+                            ("skipped", "Skipped"),
+                            ("digested", "Digested"),
+                            ("suppressed", "Suppressed"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "hold_cause",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "—"),
+                            ("exhausted", "All retries are spent; its lane waits for a person"),
+                            ("refused", "The other side refused it for good; its lane waits for a person"),
+                            ("crashed", "Its worker died three times while sending it"),
+                            ("rendering", "Its template or parameters could not be rendered"),
+                            ("operator", "Held by a person"),
+                        ],
+                        default="",
+                        max_length=10,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(null=True)),
+                ("attempt_count", models.PositiveSmallIntegerField(default=0)),
+                ("crash_count", models.PositiveSmallIntegerField(default=0)),
+                ("last_error", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("settled_at", models.DateTimeField(null=True)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="events.event",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
-                'ordering': ['-id'],
+                "verbose_name_plural": "deliveries",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Channel',
+            name="Channel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('shard', models.PositiveSmallIntegerField(default=0)),
-                ('is_paused', models.BooleanField(default=False)),
-                ('due_at', models.DateTimeField(help_text='When it has work; empty: none is known.', null=True)),
-                ('not_before', models.DateTimeField(help_text='The receiver asked to wait (Retry-After).', null=True)),
-                ('leased_until', models.DateTimeField(null=True)),
-                ('owner', models.CharField(blank=True, max_length=100)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('wake', models.BigIntegerField(default=0)),
-                ('in_flight', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('profile', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='channels', to='smtpprofiles.smtpprofile')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("shard", models.PositiveSmallIntegerField(default=0)),
+                ("is_paused", models.BooleanField(default=False)),
+                (
+                    "due_at",
+                    models.DateTimeField(help_text="When it has work; empty: none is known.", null=True),
+                ),
+                (
+                    "not_before",
+                    models.DateTimeField(help_text="The receiver asked to wait (Retry-After).", null=True),
+                ),
+                ("leased_until", models.DateTimeField(null=True)),
+                ("owner", models.CharField(blank=True, max_length=100)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("wake", models.BigIntegerField(default=0)),
+                (
+                    "in_flight",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                (
+                    "profile",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="channels",
+                        to="smtpprofiles.smtpprofile",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Runner',
+            name="Runner",
             fields=[
-                ('id', models.UUIDField(default=events.ids.uuid7, primary_key=True, serialize=False)),
-                ('host', models.CharField(max_length=100)),
-                ('pid', models.IntegerField()),
-                ('cluster', models.CharField(blank=True, help_text="Which installation's `up` started it.", max_length=100)),
-                ('is_stopping', models.BooleanField(default=False, help_text='Asked to end early.')),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.UUIDField(default=events.ids.uuid7, primary_key=True, serialize=False)),
+                ("host", models.CharField(max_length=100)),
+                ("pid", models.IntegerField()),
+                (
+                    "cluster",
+                    models.CharField(
+                        blank=True, help_text="Which installation's `up` started it.", max_length=100
+                    ),
+                ),
+                ("is_stopping", models.BooleanField(default=False, help_text="Asked to end early.")),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("seen_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['-started_at'],
+                "ordering": ["-started_at"],
             },
         ),
         migrations.CreateModel(
-            name='RenderedBody',
+            name="RenderedBody",
             fields=[
-                ('delivery', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='rendered', serialize=False, to='notifications.delivery')),
-                ('delivery_created_at', models.DateTimeField(help_text="The partition key: the delivery's own created_at.")),
-                ('body', models.TextField()),
-                ('headers', models.JSONField(default=list, help_text='Name/value pairs sent as headers.')),
-                ('query', models.JSONField(default=list, help_text='Name/value pairs sent in the query.')),
+                (
+                    "delivery",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="rendered",
+                        serialize=False,
+                        to="notifications.delivery",
+                    ),
+                ),
+                (
+                    "delivery_created_at",
+                    models.DateTimeField(help_text="The partition key: the delivery's own created_at."),
+                ),
+                ("body", models.TextField()),
+                ("headers", models.JSONField(default=list, help_text="Name/value pairs sent as headers.")),
+                ("query", models.JSONField(default=list, help_text="Name/value pairs sent in the query.")),
             ],
             options={
-                'verbose_name_plural': 'rendered bodies',
-                'db_table': 'notifications_renderedbody',
-                'managed': False,
+                "verbose_name_plural": "rendered bodies",
+                "db_table": "notifications_renderedbody",
+                "managed": False,
             },
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='channel',
-            field=models.ForeignKey(help_text='Empty: it could go nowhere.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='notifications.channel'),
+            model_name="delivery",
+            name="channel",
+            field=models.ForeignKey(
+                help_text="Empty: it could go nowhere.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="deliveries",
+                to="notifications.channel",
+            ),
         ),
         migrations.CreateModel(
-            name='EmailTemplate',
+            name="EmailTemplate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('subject', models.CharField(help_text='Liquid, e.g. Invoice {{ invoice.number }}.', max_length=500)),
-                ('text', models.TextField(help_text='The plain text part, in Liquid.')),
-                ('html', models.TextField(blank=True, help_text='The HTML part, in Liquid. Empty: text only.', verbose_name='HTML')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('event_types', models.ManyToManyField(help_text='The template may use the tokens that all of these offer.', related_name='email_templates', to='events.eventtype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "subject",
+                    models.CharField(help_text="Liquid, e.g. Invoice {{ invoice.number }}.", max_length=500),
+                ),
+                ("text", models.TextField(help_text="The plain text part, in Liquid.")),
+                (
+                    "html",
+                    models.TextField(
+                        blank=True,
+                        help_text="The HTML part, in Liquid. Empty: text only.",
+                        verbose_name="HTML",
+                    ),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "event_types",
+                    models.ManyToManyField(
+                        help_text="The template may use the tokens that all of these offer.",
+                        related_name="email_templates",
+                        to="events.eventtype",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Endpoint',
+            name="Endpoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('base_url', models.TextField(help_text='https:// and a host, without a port, at most 2048 characters.', validators=[notifications.endpoint_url.validate_base_url], verbose_name='base URL')),
-                ('path', models.CharField(blank=True, help_text='Path to the receiver below the base URL, e.g. /hooks/billing.', max_length=1024, validators=[notifications.endpoint_url.validate_path])),
-                ('secret', smtpprofiles.encryption.EncryptedTextField(default=notifications.transports.signing.new_secret, editable=False)),
-                ('ca_certificate', models.TextField(blank=True, help_text="PEM; only where the receiver's certificate comes from a private CA.", validators=[smtpprofiles.tls.validate_ca_certificate], verbose_name='CA certificate')),
-                ('timeout_seconds', models.PositiveSmallIntegerField(default=15, help_text='1 to 15.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(15)])),
-                ('max_in_flight', models.PositiveSmallIntegerField(default=8, help_text='How many requests may be under way at once, 1 to 64; rounded up to an even number.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(64)])),
-                ('is_active', models.BooleanField(default=True, help_text='While inactive, its deliveries wait; none is lost.', verbose_name='active')),
-                ('paused_reason', models.TextField(blank=True, help_text='Why the system paused it; empty it to resume.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('subscriber', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='events.subscriber')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "base_url",
+                    models.TextField(
+                        help_text="https:// and a host, without a port, at most 2048 characters.",
+                        validators=[notifications.endpoint_url.validate_base_url],
+                        verbose_name="base URL",
+                    ),
+                ),
+                (
+                    "path",
+                    models.CharField(
+                        blank=True,
+                        help_text="Path to the receiver below the base URL, e.g. /hooks/billing.",
+                        max_length=1024,
+                        validators=[notifications.endpoint_url.validate_path],
+                    ),
+                ),
+                (
+                    "secret",
+                    smtpprofiles.encryption.EncryptedTextField(
+                        default=notifications.transports.signing.new_secret, editable=False
+                    ),
+                ),
+                (
+                    "ca_certificate",
+                    models.TextField(
+                        blank=True,
+                        help_text="PEM; only where the receiver's certificate comes from a private CA.",
+                        validators=[smtpprofiles.tls.validate_ca_certificate],
+                        verbose_name="CA certificate",
+                    ),
+                ),
+                (
+                    "timeout_seconds",
+                    models.PositiveSmallIntegerField(
+                        default=15,
+                        help_text="1 to 15.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(15),
+                        ],
+                    ),
+                ),
+                (
+                    "max_in_flight",
+                    models.PositiveSmallIntegerField(
+                        default=8,
+                        help_text="How many requests may be under way at once, 1 to 64; rounded up to an even number.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(64),
+                        ],
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="While inactive, its deliveries wait; none is lost.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "paused_reason",
+                    models.TextField(blank=True, help_text="Why the system paused it; empty it to resume."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "subscriber",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="endpoints",
+                        to="events.subscriber",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['subscriber', 'name'],
-            },
-        ),
-        migrations.AddField(
-            model_name='channel',
-            name='endpoint',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='channels', to='notifications.endpoint'),
-        ),
-        migrations.CreateModel(
-            name='Lane',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200)),
-                ('recipient', models.CharField(blank=True, max_length=320)),
-                ('tail', models.BigIntegerField(default=0, help_text='The last number given out.')),
-                ('next_sequence', models.BigIntegerField(default=1, help_text='The number of its head.')),
-                ('due_at', models.DateTimeField(help_text='When its head may be sent; empty: idle or blocked.', null=True)),
-                ('blocked_by', models.ForeignKey(help_text='The head a person must decide on.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='notifications.delivery')),
-                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lanes', to='notifications.channel')),
-            ],
-            options={
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.AddField(
-            model_name='delivery',
-            name='lane',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='notifications.lane'),
-        ),
-        migrations.CreateModel(
-            name='ProfileRule',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_type', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='profile_rule', to='events.eventtype')),
-                ('profile', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rules', to='smtpprofiles.smtpprofile', verbose_name='SMTP profile')),
-            ],
-            options={
-                'verbose_name': 'SMTP profile rule',
-                'ordering': ['event_type'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Subscription',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('on_create', models.BooleanField(default=True, help_text='Events that create their resource.', verbose_name='create')),
-                ('on_update', models.BooleanField(default=True, help_text='Events that update it.', verbose_name='update')),
-                ('on_delete', models.BooleanField(default=True, help_text='Events that end or delete it.', verbose_name='delete')),
-                ('on_failure', models.CharField(choices=[('hold', 'Hold the lane until a person decides'), ('skip', 'Skip it and go on')], default='hold', max_length=4, verbose_name='when an in-order delivery fails for good')),
-                ('retry_seconds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(), blank=True, default=list, help_text='Seconds to wait before each further attempt, comma-separated, e.g. 5, 300, 1800. Empty: the standard schedule, ten attempts over three days.', size=30, verbose_name='retry schedule')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('email_template', models.ForeignKey(blank=True, help_text='Email: send this, to the recipients below.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='notifications.emailtemplate')),
-                ('endpoint', models.ForeignKey(blank=True, help_text='Webhook: call this.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='notifications.endpoint')),
-                ('event_types', models.ManyToManyField(blank=True, help_text='Which events of the queue. None chosen: all of them.', related_name='subscriptions', to='events.eventtype')),
-                ('profile', models.ForeignKey(blank=True, help_text='Email: leave by this profile. Empty: the rule of the event type, else the default profile.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='smtpprofiles.smtpprofile', verbose_name='SMTP profile')),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='events.queue')),
-                ('subscriber', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='events.subscriber')),
-            ],
-            options={
-                'ordering': ['subscriber', 'name'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Recipient',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.EmailField(blank=True, max_length=254)),
-                ('token', models.CharField(blank=True, help_text='A token that holds an address: contact.email.', max_length=100)),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='auth.group')),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='recipients', to='notifications.subscription')),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Parameter',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[A-Za-z][A-Za-z0-9_-]*$', 'Start with a letter; use letters, digits, - and _ only.')])),
-                ('source', models.CharField(choices=[('static', 'Static text'), ('token', 'Token'), ('liquid', 'Liquid expression')], default='token', max_length=6)),
-                ('value', models.CharField(help_text='The text, the token (invoice.total) or the Liquid ({{ invoice.total }}).', max_length=1000)),
-                ('placement', models.CharField(choices=[('body', 'Body'), ('header', 'Header'), ('query', 'Query')], default='body', max_length=6)),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parameters', to='notifications.subscription')),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
-        migrations.AddField(
-            model_name='lane',
-            name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lanes', to='notifications.subscription'),
-        ),
-        migrations.CreateModel(
-            name='Filter',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token', models.CharField(help_text='A token of the event, e.g. invoice.currency.', max_length=100)),
-                ('operator', models.CharField(choices=[('is', 'is'), ('is_not', 'is not'), ('in', 'is one of (comma-separated)'), ('gt', 'is greater than'), ('lt', 'is less than')], default='is', max_length=6)),
-                ('value', models.CharField(max_length=200)),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='filters', to='notifications.subscription')),
-            ],
-            options={
-                'ordering': ['id'],
+                "ordering": ["subscriber", "name"],
             },
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='notifications.subscription'),
+            model_name="channel",
+            name="endpoint",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="channels",
+                to="notifications.endpoint",
+            ),
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="Lane",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('actor_name', models.CharField(max_length=150)),
-                ('action', models.CharField(max_length=50)),
-                ('subject', models.CharField(help_text='What it was done to.', max_length=200)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("recipient", models.CharField(blank=True, max_length=320)),
+                ("tail", models.BigIntegerField(default=0, help_text="The last number given out.")),
+                ("next_sequence", models.BigIntegerField(default=1, help_text="The number of its head.")),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        help_text="When its head may be sent; empty: idle or blocked.", null=True
+                    ),
+                ),
+                (
+                    "blocked_by",
+                    models.ForeignKey(
+                        help_text="The head a person must decide on.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="notifications.delivery",
+                    ),
+                ),
+                (
+                    "channel",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lanes",
+                        to="notifications.channel",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['subject'], name='audit_by_subject')],
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="lane",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="deliveries",
+                to="notifications.lane",
+            ),
+        ),
+        migrations.CreateModel(
+            name="ProfileRule",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "event_type",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="profile_rule",
+                        to="events.eventtype",
+                    ),
+                ),
+                (
+                    "profile",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rules",
+                        to="smtpprofiles.smtpprofile",
+                        verbose_name="SMTP profile",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "SMTP profile rule",
+                "ordering": ["event_type"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Subscription",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "on_create",
+                    models.BooleanField(
+                        default=True, help_text="Events that create their resource.", verbose_name="create"
+                    ),
+                ),
+                (
+                    "on_update",
+                    models.BooleanField(
+                        default=True, help_text="Events that update it.", verbose_name="update"
+                    ),
+                ),
+                (
+                    "on_delete",
+                    models.BooleanField(
+                        default=True, help_text="Events that end or delete it.", verbose_name="delete"
+                    ),
+                ),
+                (
+                    "on_failure",
+                    models.CharField(
+                        choices=[
+                            ("hold", "Hold the lane until a person decides"),
+                            ("skip", "Skip it and go on"),
+                        ],
+                        default="hold",
+                        max_length=4,
+                        verbose_name="when an in-order delivery fails for good",
+                    ),
+                ),
+                (
+                    "retry_seconds",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveIntegerField(),
+                        blank=True,
+                        default=list,
+                        help_text="Seconds to wait before each further attempt, comma-separated, e.g. 5, 300, 1800. Empty: the standard schedule, ten attempts over three days.",
+                        size=30,
+                        verbose_name="retry schedule",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "email_template",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Email: send this, to the recipients below.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="notifications.emailtemplate",
+                    ),
+                ),
+                (
+                    "endpoint",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Webhook: call this.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="notifications.endpoint",
+                    ),
+                ),
+                (
+                    "event_types",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Which events of the queue. None chosen: all of them.",
+                        related_name="subscriptions",
+                        to="events.eventtype",
+                    ),
+                ),
+                (
+                    "profile",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Email: leave by this profile. Empty: the rule of the event type, else the default profile.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="smtpprofiles.smtpprofile",
+                        verbose_name="SMTP profile",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="events.queue",
+                    ),
+                ),
+                (
+                    "subscriber",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="subscriptions",
+                        to="events.subscriber",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["subscriber", "name"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Recipient",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("address", models.EmailField(blank=True, max_length=254)),
+                (
+                    "token",
+                    models.CharField(
+                        blank=True, help_text="A token that holds an address: contact.email.", max_length=100
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to="auth.group"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="recipients",
+                        to="notifications.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Parameter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=64,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z][A-Za-z0-9_-]*$",
+                                "Start with a letter; use letters, digits, - and _ only.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("static", "Static text"),
+                            ("token", "Token"),
+                            ("liquid", "Liquid expression"),
+                        ],
+                        default="token",
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "value",
+                    models.CharField(
+                        help_text="The text, the token (invoice.total) or the Liquid ({{ invoice.total }}).",
+                        max_length=1000,
+                    ),
+                ),
+                (
+                    "placement",
+                    models.CharField(
+                        choices=[("body", "Body"), ("header", "Header"), ("query", "Query")],
+                        default="body",
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="parameters",
+                        to="notifications.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="lane",
+            name="subscription",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="lanes",
+                to="notifications.subscription",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Filter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "token",
+                    models.CharField(
+                        help_text="A token of the event, e.g. invoice.currency.", max_length=100
+                    ),
+                ),
+                (
+                    "operator",
+                    models.CharField(
+                        choices=[
+                            ("is", "is"),
+                            ("is_not", "is not"),
+                            ("in", "is one of (comma-separated)"),
+                            ("gt", "is greater than"),
+                            ("lt", "is less than"),
+                        ],
+                        default="is",
+                        max_length=6,
+                    ),
+                ),
+                ("value", models.CharField(max_length=200)),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="filters",
+                        to="notifications.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="delivery",
+            name="subscription",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="deliveries",
+                to="notifications.subscription",
+            ),
+        ),
+        migrations.CreateModel(
+            name="AuditEntry",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("actor_name", models.CharField(max_length=150)),
+                ("action", models.CharField(max_length=50)),
+                ("subject", models.CharField(help_text="What it was done to.", max_length=200)),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "audit entries",
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["subject"], name="audit_by_subject")],
             },
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.UniqueConstraint(fields=('subscriber', 'name'), name='endpoint_name_once'),
+            model_name="endpoint",
+            constraint=models.UniqueConstraint(fields=("subscriber", "name"), name="endpoint_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.CheckConstraint(condition=models.Q(('base_url__startswith', 'https://'), django.db.models.lookups.LessThanOrEqual(django.db.models.functions.text.Length('base_url'), 2048)), name='endpoint_https', violation_error_message='The base URL starts with https:// and has at most 2048 characters.'),
+            model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("base_url__startswith", "https://"),
+                    django.db.models.lookups.LessThanOrEqual(
+                        django.db.models.functions.text.Length("base_url"), 2048
+                    ),
+                ),
+                name="endpoint_https",
+                violation_error_message="The base URL starts with https:// and has at most 2048 characters.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.CheckConstraint(condition=models.Q(('timeout_seconds__range', (1, 15))), name='endpoint_timeout_bounded'),
+            model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("timeout_seconds__range", (1, 15))), name="endpoint_timeout_bounded"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.CheckConstraint(condition=models.Q(('max_in_flight__range', (1, 64))), name='endpoint_concurrency_bounded'),
+            model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("max_in_flight__range", (1, 64))), name="endpoint_concurrency_bounded"
+            ),
         ),
         migrations.AddIndex(
-            model_name='channel',
-            index=models.Index(condition=models.Q(('due_at__isnull', False), ('is_paused', False)), fields=['due_at'], name='channel_due'),
+            model_name="channel",
+            index=models.Index(
+                condition=models.Q(("due_at__isnull", False), ("is_paused", False)),
+                fields=["due_at"],
+                name="channel_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('endpoint__isnull', False), ('profile', None)), models.Q(('endpoint', None), ('profile__isnull', False)), _connector='OR'), name='channel_one_destination'),
+            model_name="channel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("endpoint__isnull", False), ("profile", None)),
+                    models.Q(("endpoint", None), ("profile__isnull", False)),
+                    _connector="OR",
+                ),
+                name="channel_one_destination",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.UniqueConstraint(condition=models.Q(('profile', None)), fields=('endpoint', 'shard'), name='channel_once_per_endpoint'),
+            model_name="channel",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("profile", None)),
+                fields=("endpoint", "shard"),
+                name="channel_once_per_endpoint",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.UniqueConstraint(condition=models.Q(('endpoint', None)), fields=('profile', 'shard'), name='channel_once_per_profile'),
+            model_name="channel",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("endpoint", None)),
+                fields=("profile", "shard"),
+                name="channel_once_per_profile",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='channel',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('leased_until', None), ('owner', '')), models.Q(('leased_until__isnull', False), models.Q(('owner', ''), _negated=True)), _connector='OR'), name='channel_owned_while_leased'),
+            model_name="channel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("leased_until", None), ("owner", "")),
+                    models.Q(("leased_until__isnull", False), models.Q(("owner", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="channel_owned_while_leased",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.UniqueConstraint(fields=('subscriber', 'name'), name='subscription_name_once'),
+            model_name="subscription",
+            constraint=models.UniqueConstraint(fields=("subscriber", "name"), name="subscription_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('email_template', None), ('endpoint__isnull', False)), models.Q(('email_template__isnull', False), ('endpoint', None)), _connector='OR'), name='subscription_one_notification', violation_error_message='Choose either an endpoint or an email template, not both and not neither.'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("email_template", None), ("endpoint__isnull", False)),
+                    models.Q(("email_template__isnull", False), ("endpoint", None)),
+                    _connector="OR",
+                ),
+                name="subscription_one_notification",
+                violation_error_message="Choose either an endpoint or an email template, not both and not neither.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('profile', None), ('email_template__isnull', False), _connector='OR'), name='subscription_profile_for_email', violation_error_message='An SMTP profile goes with an email template only.'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("profile", None), ("email_template__isnull", False), _connector="OR"),
+                name="subscription_profile_for_email",
+                violation_error_message="An SMTP profile goes with an email template only.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('on_create', True), ('on_update', True), ('on_delete', True), _connector='OR'), name='subscription_some_operation', violation_error_message='Choose at least one of create, update and delete.'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("on_create", True), ("on_update", True), ("on_delete", True), _connector="OR"
+                ),
+                name="subscription_some_operation",
+                violation_error_message="Choose at least one of create, update and delete.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='recipient',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('address', ''), ('group', None), ('token', ''), ('user__isnull', False)), models.Q(('address', ''), ('group__isnull', False), ('token', ''), ('user', None)), models.Q(('group', None), ('token', ''), ('user', None), models.Q(('address', ''), _negated=True)), models.Q(('address', ''), ('group', None), ('user', None), models.Q(('token', ''), _negated=True)), _connector='OR'), name='recipient_exactly_one', violation_error_message='Fill in exactly one of user, group, address and token.'),
+            model_name="recipient",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("address", ""), ("group", None), ("token", ""), ("user__isnull", False)),
+                    models.Q(("address", ""), ("group__isnull", False), ("token", ""), ("user", None)),
+                    models.Q(
+                        ("group", None),
+                        ("token", ""),
+                        ("user", None),
+                        models.Q(("address", ""), _negated=True),
+                    ),
+                    models.Q(
+                        ("address", ""),
+                        ("group", None),
+                        ("user", None),
+                        models.Q(("token", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="recipient_exactly_one",
+                violation_error_message="Fill in exactly one of user, group, address and token.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='parameter',
-            constraint=models.UniqueConstraint(fields=('subscription', 'name'), name='parameter_name_once'),
+            model_name="parameter",
+            constraint=models.UniqueConstraint(fields=("subscription", "name"), name="parameter_name_once"),
         ),
         migrations.AddIndex(
-            model_name='lane',
-            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['channel', 'due_at'], name='lane_due'),
+            model_name="lane",
+            index=models.Index(
+                condition=models.Q(("due_at__isnull", False)), fields=["channel", "due_at"], name="lane_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='lane',
-            index=models.Index(condition=models.Q(('blocked_by__isnull', False)), fields=['blocked_by'], name='lane_blocked'),
+            model_name="lane",
+            index=models.Index(
+                condition=models.Q(("blocked_by__isnull", False)), fields=["blocked_by"], name="lane_blocked"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.UniqueConstraint(fields=('subscription', 'key', 'recipient'), name='lane_once'),
+            model_name="lane",
+            constraint=models.UniqueConstraint(fields=("subscription", "key", "recipient"), name="lane_once"),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.CheckConstraint(condition=models.Q(('next_sequence__lte', django.db.models.expressions.CombinedExpression(models.F('tail'), '+', models.Value(1)))), name='lane_head_within_tail'),
+            model_name="lane",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "next_sequence__lte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("tail"), "+", models.Value(1)
+                        ),
+                    )
+                ),
+                name="lane_head_within_tail",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.CheckConstraint(condition=models.Q(('blocked_by', None), ('due_at', None), _connector='OR'), name='lane_blocked_not_due'),
+            model_name="lane",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("blocked_by", None), ("due_at", None), _connector="OR"),
+                name="lane_blocked_not_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('lane', None), ('status__in', ['pending', 'retrying'])), fields=['channel', 'due_at', 'id'], name='delivery_due'),
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("lane", None), ("status__in", ["pending", "retrying"])),
+                fields=["channel", "due_at", "id"],
+                name="delivery_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('lane__isnull', False), ('status__in', ['pending', 'retrying', 'held'])), fields=['lane', 'sequence'], name='delivery_waiting_in_lane'),
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("lane__isnull", False), ("status__in", ["pending", "retrying", "held"])),
+                fields=["lane", "sequence"],
+                name="delivery_waiting_in_lane",
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['status', '-id'], name='delivery_by_status'),
+            model_name="delivery",
+            index=models.Index(fields=["status", "-id"], name="delivery_by_status"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['subscription', '-id'], name='delivery_by_subscription'),
+            model_name="delivery",
+            index=models.Index(fields=["subscription", "-id"], name="delivery_by_subscription"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('recipient', ''), _negated=True), fields=['recipient', '-id'], name='delivery_by_recipient'),
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("recipient", ""), _negated=True),
+                fields=["recipient", "-id"],
+                name="delivery_by_recipient",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('event', 'subscription', 'recipient'), name='delivery_once'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                fields=("event", "subscription", "recipient"), name="delivery_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('lane', 'sequence'), name='delivery_number_once_per_lane'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                fields=("lane", "sequence"), name="delivery_number_once_per_lane"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__isnull', False), ('status', 'suppressed'), _connector='OR'), name='delivery_goes_somewhere'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("channel__isnull", False), ("status", "suppressed"), _connector="OR"),
+                name="delivery_goes_somewhere",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lane', None), ('sequence', None)), models.Q(('lane__isnull', False), ('sequence__isnull', False)), _connector='OR'), name='delivery_number_in_lane'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lane", None), ("sequence", None)),
+                    models.Q(("lane__isnull", False), ("sequence__isnull", False)),
+                    _connector="OR",
+                ),
+                name="delivery_number_in_lane",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('due_at__isnull', False), ('status__in', ['pending', 'retrying'])), models.Q(models.Q(('status__in', ['pending', 'retrying']), _negated=True), ('due_at', None)), _connector='OR'), name='delivery_due_while_waiting'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("due_at__isnull", False), ("status__in", ["pending", "retrying"])),
+                    models.Q(
+                        models.Q(("status__in", ["pending", "retrying"]), _negated=True), ("due_at", None)
+                    ),
+                    _connector="OR",
+                ),
+                name="delivery_due_while_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'held'), models.Q(('hold_cause', ''), _negated=True)), models.Q(models.Q(('status', 'held'), _negated=True), ('hold_cause', '')), _connector='OR'), name='delivery_hold_has_cause'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "held"), models.Q(("hold_cause", ""), _negated=True)),
+                    models.Q(models.Q(("status", "held"), _negated=True), ("hold_cause", "")),
+                    _connector="OR",
+                ),
+                name="delivery_hold_has_cause",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('settled_at', None), ('status__in', ['pending', 'retrying', 'held'])), models.Q(models.Q(('status__in', ['pending', 'retrying', 'held']), _negated=True), ('settled_at__isnull', False)), _connector='OR'), name='delivery_settled_when_final'),
+            model_name="delivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("settled_at", None), ("status__in", ["pending", "retrying", "held"])),
+                    models.Q(
+                        models.Q(("status__in", ["pending", "retrying", "held"]), _negated=True),
+                        ("settled_at__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="delivery_settled_when_final",
+            ),
         ),
     ]

@@ -50,7 +50,9 @@ class Hooks:
         url = f"https://{host}{path}"
         verifier = self._verifiers.get(url)
         if host not in self._hosts:
-            return _answer(404, f"Nobody takes {url}; the demo's receiver is {', '.join(sorted(self._hosts))}.")
+            return _answer(
+                404, f"Nobody takes {url}; the demo's receiver is {', '.join(sorted(self._hosts))}."
+            )
         if verifier is None:
             return 204, {}, b""
         if request.method != "POST":

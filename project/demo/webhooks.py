@@ -6,7 +6,7 @@ from notifications.models import Endpoint, Filter, Parameter, Subscription
 from .rows import ensure, ensure_subscription
 
 ERP, CARE, COLLECTIONS = "ERP intake", "Care desk", "Collections"
-_ENDPOINTS = {
+ENDPOINTS = {
     ERP: ("ERP connector", "https://erp.example.test", "/intake/billing-events"),
     CARE: ("Customer care", "https://hooks.example-telecom.test", "/care/tickets"),
     COLLECTIONS: ("Revenue operations", "https://hooks.example-telecom.test", "/revenue/collections"),
@@ -24,7 +24,7 @@ def ensure_endpoints(subscribers: dict[str, Subscriber]) -> dict[str, Endpoint]:
             name=name,
             defaults={"base_url": base_url, "path": path},
         )
-        for name, (subscriber, base_url, path) in _ENDPOINTS.items()
+        for name, (subscriber, base_url, path) in ENDPOINTS.items()
     }
 
 

@@ -9,38 +9,166 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SmtpProfile',
+            name="SmtpProfile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('host', models.CharField(max_length=253, validators=[smtpprofiles.models.validate_host], verbose_name='SMTP server')),
-                ('port', models.PositiveIntegerField(default=25, help_text='Usually 25, 587 with STARTTLS, or 465 with TLS from the start.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='SMTP port')),
-                ('security', models.CharField(choices=[('none', 'None'), ('starttls', 'STARTTLS'), ('tls', 'TLS from the start')], default='none', max_length=8)),
-                ('from_name', models.CharField(blank=True, max_length=200, validators=[django.core.validators.RegexValidator(re.compile('[\\x00-\\x1f\\x7f]'), 'Line breaks and control characters are not allowed here.', inverse_match=True)], verbose_name='From name')),
-                ('from_address', models.EmailField(help_text='Also the envelope sender: this is where bounces go.', max_length=254, verbose_name='From address')),
-                ('reply_to', models.EmailField(blank=True, max_length=254, verbose_name='Reply-To address')),
-                ('username', models.CharField(blank=True, help_text='Empty: no login.', max_length=255, validators=[django.core.validators.RegexValidator('\\A[\\x20-\\x7e]*\\Z', 'Mail servers take user names and passwords in plain ASCII only.')], verbose_name='SMTP username')),
-                ('password', smtpprofiles.encryption.EncryptedTextField(blank=True, default='', verbose_name='SMTP password')),
-                ('ca_certificate', models.TextField(blank=True, help_text="PEM; only where the server's certificate comes from a private CA.", validators=[smtpprofiles.tls.validate_ca_certificate], verbose_name='CA certificate')),
-                ('timeout_seconds', models.PositiveSmallIntegerField(default=15, help_text='For one mail as a whole, connecting included; 1 to 15.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(15)])),
-                ('is_default', models.BooleanField(default=False, help_text='Used where neither subscription nor event type names a profile.', verbose_name='default')),
-                ('is_active', models.BooleanField(default=True, help_text='While inactive, its mail waits; none is lost.', verbose_name='active')),
-                ('paused_reason', models.TextField(blank=True, help_text='Why the system paused it; empty it to resume.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "host",
+                    models.CharField(
+                        max_length=253,
+                        validators=[smtpprofiles.models.validate_host],
+                        verbose_name="SMTP server",
+                    ),
+                ),
+                (
+                    "port",
+                    models.PositiveIntegerField(
+                        default=25,
+                        help_text="Usually 25, 587 with STARTTLS, or 465 with TLS from the start.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(65535),
+                        ],
+                        verbose_name="SMTP port",
+                    ),
+                ),
+                (
+                    "security",
+                    models.CharField(
+                        choices=[("none", "None"), ("starttls", "STARTTLS"), ("tls", "TLS from the start")],
+                        default="none",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "from_name",
+                    models.CharField(
+                        blank=True,
+                        max_length=200,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                re.compile("[\\x00-\\x1f\\x7f]"),
+                                "Line breaks and control characters are not allowed here.",
+                                inverse_match=True,
+                            )
+                        ],
+                        verbose_name="From name",
+                    ),
+                ),
+                (
+                    "from_address",
+                    models.EmailField(
+                        help_text="Also the envelope sender: this is where bounces go.",
+                        max_length=254,
+                        verbose_name="From address",
+                    ),
+                ),
+                ("reply_to", models.EmailField(blank=True, max_length=254, verbose_name="Reply-To address")),
+                (
+                    "username",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: no login.",
+                        max_length=255,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[\\x20-\\x7e]*\\Z",
+                                "Mail servers take user names and passwords in plain ASCII only.",
+                            )
+                        ],
+                        verbose_name="SMTP username",
+                    ),
+                ),
+                (
+                    "password",
+                    smtpprofiles.encryption.EncryptedTextField(
+                        blank=True, default="", verbose_name="SMTP password"
+                    ),
+                ),
+                (
+                    "ca_certificate",
+                    models.TextField(
+                        blank=True,
+                        help_text="PEM; only where the server's certificate comes from a private CA.",
+                        validators=[smtpprofiles.tls.validate_ca_certificate],
+                        verbose_name="CA certificate",
+                    ),
+                ),
+                (
+                    "timeout_seconds",
+                    models.PositiveSmallIntegerField(
+                        default=15,
+                        help_text="For one mail as a whole, connecting included; 1 to 15.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(15),
+                        ],
+                    ),
+                ),
+                (
+                    "is_default",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Used where neither subscription nor event type names a profile.",
+                        verbose_name="default",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="While inactive, its mail waits; none is lost.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "paused_reason",
+                    models.TextField(blank=True, help_text="Why the system paused it; empty it to resume."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'verbose_name': 'SMTP profile',
-                'ordering': ['name'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='smtp_profile_one_default', violation_error_message='Another profile is the default already.'), models.CheckConstraint(condition=models.Q(('port__range', (1, 65535))), name='smtp_profile_port'), models.CheckConstraint(condition=models.Q(('security__in', ['none', 'starttls', 'tls'])), name='smtp_profile_security'), models.CheckConstraint(condition=models.Q(('timeout_seconds__range', (1, 15))), name='smtp_profile_timeout_bounded'), models.CheckConstraint(condition=models.Q(('host', ''), _negated=True), name='smtp_profile_has_host'), models.CheckConstraint(condition=models.Q(('from_address', ''), _negated=True), name='smtp_profile_has_from_address')],
+                "verbose_name": "SMTP profile",
+                "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)),
+                        fields=("is_default",),
+                        name="smtp_profile_one_default",
+                        violation_error_message="Another profile is the default already.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("port__range", (1, 65535))), name="smtp_profile_port"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("security__in", ["none", "starttls", "tls"])),
+                        name="smtp_profile_security",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("timeout_seconds__range", (1, 15))),
+                        name="smtp_profile_timeout_bounded",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("host", ""), _negated=True), name="smtp_profile_has_host"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("from_address", ""), _negated=True),
+                        name="smtp_profile_has_from_address",
+                    ),
+                ],
             },
         ),
     ]

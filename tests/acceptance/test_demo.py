@@ -18,13 +18,17 @@ from standardwebhooks import Webhook
 from notifications.sinks.https_sink import Received
 from notifications.sinks.smtp_sink import Mail
 from project import embedded
+from project.demo import remains
 from project.demo.hooks import Callout, Hooks, disorder
 from project.demo.mailbox import Arrival, Letterhead, incomplete
+from project.demo.webhooks import ENDPOINTS, ensure_endpoints
+from tests.factories import SubscriberFactory
 
 PARTS = ("manage.py", "pyproject.toml", "project", "events", "notifications", "smtpprofiles", "templates")
 # The run's own database and keys: the demo makes its own, as on a new machine.
 OWN_SETTINGS = {"DATABASE_URL", "SECRET_KEY", "SECRETS_KEYS", "BASE_URL", "DURABILITY_NOT_NEEDED"}
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SUBSCRIBERS = {subscriber for subscriber, _, _ in ENDPOINTS.values()}
 URL = "https://erp.example.test/intake"
 
 
@@ -176,6 +180,12 @@ def test_a_callout_to_an_unknown_host_is_refused():
 
     assert hooks.answer(request(b"{}"))[0] == 404
     assert hooks.callouts() == []
+
+
+def test_what_the_demo_leaves_is_recognised(db):
+    assert not remains.are_here()
+    ensure_endpoints(dict.fromkeys(SUBSCRIBERS, SubscriberFactory()))
+    assert remains.are_here()
 
 
 LETTERHEAD = Letterhead(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 from events.publish import publish
 from notifications.engine import Engine
@@ -35,13 +35,18 @@ def page(short_connections, live_server, monkeypatch) -> Iterator[Page]:
     # Playwright's synchronous interface runs an event loop, and the database is used beside it.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     get_user_model().objects.create_superuser("admin", "admin@example.com", "a-pass-for-tests")
-    complaints = []
+    complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         page = browser.new_page(base_url=live_server.url, viewport={"width": 1400, "height": 900})
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                complaints.append(message.text)
+
+        page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/admin/")
         page.fill("#id_username", "admin")

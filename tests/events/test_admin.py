@@ -274,6 +274,62 @@ class TestCatalog:
         assert console.post(reverse("admin:events_queue_add"), form).status_code == 302
         assert Queue.objects.get(name="payments").event_types.count() == 2
 
+    @pytest.mark.parametrize("case", ["shut out", "granted", "revoked", "cannot publish"])
+    def test_a_new_route_names_the_publishers_that_it_shuts_out(
+        self, console: Client, types: dict[str, EventType], subscriber: Subscriber, case: str
+    ) -> None:
+        subscriber.grants.create(queue=Queue.objects.get(name="billing"), can_create=True)
+        scope = "events:read" if case == "cannot publish" else "events:create"
+        key, _ = keys.create_key(subscriber=subscriber, name="a", scopes=[scope])
+        queue = Queue.objects.create(name="payments")
+        if case == "granted":
+            subscriber.grants.create(queue=queue, can_create=True)
+        if case == "revoked":
+            ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+        form = {
+            "name": "payments",
+            "is_ordered": "on",
+            "routes-TOTAL_FORMS": "1",
+            "routes-INITIAL_FORMS": "0",
+            "routes-0-queue": queue.pk,
+            "routes-0-event_type": types["invoice.posted"].pk,
+        }
+        url = reverse("admin:events_queue_change", args=[queue.pk])
+        html = console.post(url, form, follow=True).text
+        assert queue.routes.count() == 1
+        warning = "Example Telecom publishes invoice.posted and has no grant to create on the queue payments"
+        assert (warning in html) == (case == "shut out")
+
+    def test_a_built_in_type_shows_its_payload_indented_and_its_tokens_as_a_table(
+        self, console: Client, types: dict[str, EventType]
+    ) -> None:
+        posted = types["invoice.posted"]
+        html = console.get(reverse("admin:events_eventtype_change", args=[posted.pk])).text
+        assert '<pre class="exact">{\n  &quot;' in html
+        assert html.count("<tr><td><code>") == posted.tokens.count()
+        assert "tokens-0" not in html
+
+    def test_an_own_type_is_edited_with_its_json_indented(
+        self, console: Client, types: dict[str, EventType]
+    ) -> None:
+        console.post(reverse("admin:events_eventtype_add"), self.form())
+        made = EventType.objects.get(code="bucket.emptied")
+        url = reverse("admin:events_eventtype_change", args=[made.pk])
+        form = console_form.read(console.get(url), "eventtype")
+        assert form["sample"] == ['{\n  "bucket": {\n    "name": "Data"\n  }\n}']
+        assert console.post(url, {**form, "label": "Bucket is empty"}).status_code == 302
+        changed = EventType.objects.get(pk=made.pk)
+        assert (changed.label, changed.sample) == ("Bucket is empty", made.sample)
+
+
+def test_the_index_begins_with_our_own_apps_and_spares_staff_the_machinery(console: Client) -> None:
+    apps = [app["app_label"] for app in console.get(reverse("admin:index")).context["app_list"]]
+    assert apps[:3] == ["notifications", "events", "smtpprofiles"]
+    assert apps[-2:] == ["axes", "django_q"]
+    viewer = staff("events.view_event", "axes.view_accesslog", "django_q.view_task")
+    apps = [app["app_label"] for app in viewer.get(reverse("admin:index")).context["app_list"]]
+    assert apps == ["events"]
+
 
 class TestEvents:
     @pytest.fixture

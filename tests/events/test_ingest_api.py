@@ -14,6 +14,7 @@ from django.utils import timezone
 from events import authentication
 from events.keys import create_key
 from events.models import ApiKey, Event, EventType, Grant, IdempotencyKey, Queue, Scope, Subscriber
+from notifications.models import AuditEntry
 
 EXACT = '{"amount":19.90,"z":1, "a":"ë€","n":12345678901234567890}'
 PROBLEM = "application/problem+json"
@@ -324,6 +325,23 @@ class TestProblems:
             problem(api.get(f"/api/v1/{path}"), 404)
         assert "/api/v1/events/" in problem(post(api, event(), "events"), 404)["detail"]
 
+    def test_a_post_to_no_path_is_404_and_asks_for_no_token(self, key: tuple[ApiKey, str]) -> None:
+        strict = Client(enforce_csrf_checks=True, headers={"Authorization": f"Bearer {key[1]}"})
+        missed = problem(post(strict, event(), "events"), 404)
+        assert missed["detail"].endswith("Paths end in a slash: /api/v1/events/")
+        problem(post(strict, event(), "nothing/here/"), 404)
+
+    def test_an_unknown_query_parameter_is_400_and_the_known_ones_are_named(self, api: Client) -> None:
+        for path, known in (
+            ("events/", "ordering_key"),
+            ("event-types/", "category"),
+            ("queues/", "is_ordered"),
+        ):
+            refused = problem(api.get(f"/api/v1/{path}?limit=2&bogus=1"), 400)
+            assert fields(refused) == ["/bogus"]
+            assert known in refused["detail"]
+            assert refused["detail"].endswith("limit.")
+
     def test_a_wrong_method_is_405(self, api: Client) -> None:
         for path in ("events/", "event-types/", "queues/"):
             response = api.put(f"/api/v1/{path}")
@@ -391,7 +409,21 @@ class TestConfiguration:
         assert made.json()["is_ordered"] is True
         changed = api.patch("/api/v1/queues/new/", {"event_types": []}, content_type="application/json")
         assert changed.json()["event_types"] == []
+        number = made.json()["id"]
         assert api.delete("/api/v1/queues/new/").status_code == 204
+        recorded = AuditEntry.objects.order_by("id").values_list("actor_name", "action", "subject", "reason")
+        prefix = ApiKey.objects.get().prefix
+        assert list(recorded) == [
+            (f"API key {prefix}", "queue.create", f"queue {number}", ""),
+            (f"API key {prefix}", "queue.update", f"queue {number}", "Given: event_types."),
+            (f"API key {prefix}", "queue.delete", f"queue {number}", ""),
+        ]
+
+    def test_what_was_refused_is_not_recorded(self, api: Client, subscriber: Subscriber) -> None:
+        post(api, event())
+        problem(api.delete(f"/api/v1/subscribers/{subscriber.pk}/"), 409)
+        problem(post(api, {"name": "Bad Name"}, "queues/"), 400)
+        assert not AuditEntry.objects.exists()
 
     def test_the_model_s_own_rules_are_told_by_field(self, api: Client, subscriber: Subscriber) -> None:
         assert fields(problem(post(api, {"name": "Bad Name"}, "queues/"), 400)) == ["/name"]

@@ -534,7 +534,11 @@ class TestDeliveryLog:
         assert why(first).startswith(
             "Held: All retries are spent; its lane waits for a person. HTTP 500. Retry"
         )
-        assert why(second) == f"Waits behind {first.public_id}, number 1 of its lane, which is held."
+        link = f'<a href="{page(first)}">{first.public_id}</a>'
+        assert why(second) == (
+            f"Number 2 of its lane: waits behind {link} (number 1 of its lane), which is held: "
+            "All retries are spent; its lane waits for a person. HTTP 500."
+        )
         endpoint = Endpoint.objects.get()
         endpoint.is_active = False
         endpoint.save()
@@ -550,6 +554,123 @@ def make_attempt(delivery: Delivery, **values: Any) -> Attempt:
     return Attempt.objects.create(
         id=uuid7(), delivery=delivery, started_at=timezone.now(), **{**defaults, **values}
     )
+
+
+class TestWhatADeliveryTells:
+    def column(self, console: Client, name: str) -> list[str]:
+        html = console.get(reverse("admin:notifications_delivery_changelist")).text
+        return [
+            re.sub(r"<[^>]*>", "", cell).strip()
+            for cell in re.findall(rf'<td class="field-{name}[^>]*>(.*?)</td>', html, re.DOTALL)
+        ]
+
+    def test_the_list_names_endpoints_and_the_number_waited_for(self, console: Client, lane: Lane) -> None:
+        assert self.column(console, "to") == ["main"] * 3
+        assert self.column(console, "next_try") == ["behind #1", "behind #1", "—"]
+        assert self.column(console, "error") == ["—", "—", "HTTP 500"]
+        assert all(re.fullmatch(r"[-\d]{10} [:\d]{8} UTC", each) for each in self.column(console, "created"))
+
+    @pytest.mark.parametrize(
+        ("values", "text"),
+        [({"is_active": False}, "endpoint inactive"), ({"paused_reason": "gone"}, "endpoint paused")],
+    )
+    def test_the_list_says_when_its_endpoint_is_not_called(
+        self, console: Client, hooks: Subscription, types: dict[str, EventType], values: Any, text: str
+    ) -> None:
+        make_delivery(hooks, make_event(types))
+        assert self.column(console, "next_try") == ["now"]
+        Endpoint.objects.update(**values)
+        assert self.column(console, "next_try") == [text]
+
+    def test_a_long_error_is_cut_to_one_line_and_whole_on_hovering(
+        self, console: Client, hooks: Subscription, types: dict[str, EventType]
+    ) -> None:
+        make_delivery(hooks, make_event(types), status="dead", last_error="no\n" + "x" * 100)
+        [error] = self.column(console, "error")
+        assert error == "no " + "x" * 56 + "…"
+        assert "x" * 100 in console.get(reverse("admin:notifications_delivery_changelist")).text
+
+    def test_the_page_shows_the_url_that_is_called_with_its_query(
+        self, console: Client, hooks: Subscription, types: dict[str, EventType]
+    ) -> None:
+        delivery = make_delivery(hooks, make_event(types), status="retrying", attempt_count=1)
+        delivery.refresh_from_db()
+        make_attempt(delivery, request_headers="x-a: 1")
+        RenderedBody.objects.create(
+            delivery=delivery, delivery_created_at=delivery.created_at, body="{}", query=[["a", "b c"]]
+        )
+        html = console.get(page(delivery)).text
+        assert (
+            f'<a href="{reverse("admin:notifications_endpoint_change", args=[hooks.endpoint_id])}">' in html
+        )
+        assert '<code class="called">POST https://hooks.example.com?a=b+c</code>' in html
+        assert '<pre class="exact">POST https://hooks.example.com?a=b+c\nx-a: 1</pre>' in html
+        Endpoint.objects.update(base_url="https://10.0.0.1")
+        assert "(not called: " in console.get(page(delivery)).text
+
+    def test_the_page_shows_what_people_did_and_what_they_may_do(self, console: Client, lane: Lane) -> None:
+        second = lane.deliveries.get(sequence=2)
+        html = console.get(page(second)).text
+        assert "Its lane goes on without it; the receiver is told the number was skipped." in html
+        assert "It is never sent; what waits behind it goes on." in html
+        assert "Reason (optional)" in html
+        do(console, second, "cancel", "sent by hand")
+        html = console.get(page(second)).text
+        for text in ("<td>admin</td>", "<td>delivery.cancel</td>", "<td>sent by hand</td>"):
+            assert text in html
+
+    def test_all_times_of_the_page_are_written_alike(self, console: Client, lane: Lane) -> None:
+        head = lane.deliveries.get(sequence=1)
+        make_attempt(head)
+        html = console.get(page(head)).text
+        assert "a.m." not in html
+        assert "p.m." not in html
+        assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", html)) == 2
+
+    def test_a_lane_leads_to_the_deliveries_that_wait_in_it(
+        self, console: Client, lane: Lane, types: dict[str, EventType]
+    ) -> None:
+        make_delivery(lane.subscription, make_event(types, "2002"))
+        lane.deliveries.filter(sequence=3).update(status="cancelled", due_at=None, settled_at=timezone.now())
+        html = console.get(reverse("admin:notifications_lane_change", args=[lane.pk])).text
+        [link] = re.findall(r'href="([^"]*lane__id__exact[^"]*)"', html)
+        found = console.get(link.replace("&amp;", "&"))
+        assert {row.sequence for row in found.context["cl"].result_list} == {1, 2}
+
+
+class TestPausing:
+    @pytest.mark.parametrize("model", [Endpoint, SmtpProfile], ids=["endpoint", "profile"])
+    def test_the_list_pauses_and_resumes(self, console: Client, endpoint: Endpoint, model: Any) -> None:
+        SmtpProfile.objects.create(name="main", host="mail.example.test", from_address="a@example.test")
+        row = model.objects.get()
+        url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+        def act(verb: str) -> str:
+            form = {"action": verb, "_selected_action": [row.pk]}
+            text: str = console.post(url, form, follow=True).text
+            row.refresh_from_db()
+            return text
+
+        assert "1 " in act("pause")
+        assert not row.is_active
+        assert Channel.objects.get(**{"endpoint" if model is Endpoint else "profile": row}, shard=0).is_paused
+        assert "0 " in act("pause")
+        model.objects.update(paused_reason="HTTP 410")
+        act("resume")
+        assert (row.is_active, row.paused_reason) == (True, "")
+        kind = "endpoint" if model is Endpoint else "smtp_profile"
+        actions = AuditEntry.objects.order_by("id").values_list("action", flat=True)
+        assert list(actions) == [f"{kind}.pause", f"{kind}.resume"]
+
+    def test_pausing_needs_the_permission_to_change(self, endpoint: Endpoint) -> None:
+        user = get_user_model().objects.create_user("support", "support@example.com", "pw", is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename="view_endpoint"))
+        viewer = Client()
+        viewer.force_login(user)
+        form = {"action": "pause", "_selected_action": [endpoint.pk]}
+        viewer.post(reverse("admin:notifications_endpoint_changelist"), form)
+        endpoint.refresh_from_db()
+        assert endpoint.is_active
 
 
 class TestOperating:
@@ -569,7 +690,7 @@ class TestOperating:
         assert (head.status, head.hold_cause, head.attempt_count, head.settled_at) == (
             "pending",
             "",
-            10,
+            9,
             None,
         )
         assert self.state(lane) == (1, None, True)
@@ -653,7 +774,7 @@ class TestOperating:
         delivery = make_delivery(hooks, make_event(types), status="retrying", due_at=later, attempt_count=3)
         do(console, delivery, "retry")
         delivery.refresh_from_db()
-        assert delivery.status == "retrying"
+        assert (delivery.status, delivery.attempt_count) == ("retrying", 2)
         assert delivery.due_at
         assert delivery.due_at < timezone.now()
 

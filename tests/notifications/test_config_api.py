@@ -15,6 +15,7 @@ from events.models import Event, EventType, Queue, Scope, Subscriber
 from events.publish import publish
 from notifications.models import (
     Attempt,
+    AuditEntry,
     Channel,
     Delivery,
     EmailTemplate,
@@ -108,6 +109,23 @@ class TestEndpoints:
             assert b"secret" not in later.content
         assert send(api, "patch", path, {"secret": "whsec_x"}).status_code == 400
 
+    def test_every_change_is_recorded_with_the_key_that_made_it(
+        self, api: Client, subscriber: Subscriber
+    ) -> None:
+        body = {"subscriber": subscriber.pk, "name": "main", "base_url": "https://hooks.example.com"}
+        number = send(api, "post", "endpoints/", body).json()["id"]
+        send(api, "patch", f"endpoints/{number}/", {"base_url": "https://other.example.com"})
+        send(api, "patch", f"endpoints/{number}/", {"base_url": "nonsense"})
+        api.delete(f"/api/v1/endpoints/{number}/")
+
+        name = f"API key {subscriber.api_keys.get().prefix}"
+        recorded = AuditEntry.objects.order_by("id").values_list("actor_name", "action", "subject", "reason")
+        assert list(recorded) == [
+            (name, "endpoint.create", f"endpoint {number}", ""),
+            (name, "endpoint.update", f"endpoint {number}", "Given: base_url."),
+            (name, "endpoint.delete", f"endpoint {number}", ""),
+        ]
+
     @pytest.mark.parametrize(
         "base_url",
         [
@@ -179,6 +197,11 @@ class TestSubscriptions:
         changed = send(api, "patch", path, {"parameters": body["parameters"][:1], "is_active": False}).json()
         assert (len(changed["parameters"]), len(changed["filters"])) == (1, 1)
         assert subscription.parameters.get().name == "source"
+        [last, first] = AuditEntry.objects.values_list("action", "subject", "reason")
+        assert first == ("subscription.create", f"subscription {subscription.pk}", "")
+        assert last == (
+            "subscription.update", f"subscription {subscription.pk}", "Given: is_active, parameters."
+        )  # fmt: skip
 
     def test_an_email_to_users_groups_addresses_and_tokens(
         self, api: Client, subscriber: Subscriber, template: EmailTemplate

@@ -96,9 +96,9 @@ def wait_until_ended(checkout: Path, pid: int) -> None:
     wait_until(lambda: pid not in processes(checkout), 10)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "checkout"
+@contextlib.contextmanager
+def copied(folder: Path) -> Iterator[Path]:
+    """A checkout in `folder`, of which nothing is left running at the end."""
     folder.mkdir()
     for part in PARTS:
         source = embedded.BASE_DIR / part
@@ -118,11 +118,23 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    with copied(tmp_path / "checkout") as folder:
+        yield folder
+
+
+@pytest.fixture
+def other_checkout(tmp_path: Path) -> Iterator[Path]:
+    with copied(tmp_path / "other") as folder:
+        yield folder
+
+
+@pytest.fixture
 def start(checkout: Path) -> Iterator[Callable[..., Product]]:
     started: list[Product] = []
 
-    def start(*arguments: str) -> Product:
-        started.append(Product(checkout, len(started), *arguments))
+    def start(*arguments: str, folder: Path = checkout) -> Product:
+        started.append(Product(folder, len(started), *arguments))
         started[-1].wait_until_ready()
         return started[-1]
 
@@ -158,13 +170,35 @@ def test_a_first_start_shows_the_credentials_once_and_stops_without_a_trace(
     assert processes(checkout) == {}
 
 
-def test_a_second_product_takes_the_next_port(checkout: Path, start: Callable[..., Product]) -> None:
+def test_a_product_of_another_checkout_takes_the_next_port(
+    start: Callable[..., Product], other_checkout: Path
+) -> None:
     first = start("--port", "18640")
-    second = start("--port", str(first.port))
+    second = start("--port", str(first.port), folder=other_checkout)
 
     assert second.port != first.port
     assert f"Port {first.port} is taken" in second.output.read_text()
     assert (first.login_status(), second.login_status()) == (302, 302)
+
+
+def test_a_second_product_of_the_same_checkout_is_refused_and_harms_nothing(
+    checkout: Path, start: Callable[..., Product]
+) -> None:
+    first = start("--port", "18660")
+
+    second = Product(checkout, 1, "--port", "18661")
+
+    assert second.process.wait(30) == 1
+    assert second.output.read_text().splitlines()[-1] == (
+        f"CommandError: Bellwether already runs here (process {first.process.pid}); "
+        "stop it first, or use another checkout."
+    )
+    assert first.login_status() == 302
+    first.process.send_signal(signal.SIGINT)
+    # As `uv run` may pass it on, after the terminal did.
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(40) == 0
+    assert "Killing" not in first.output.read_text()
 
 
 def test_a_killed_product_leaves_no_process_and_starts_again(

@@ -6,8 +6,8 @@ import socket
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from project import embedded, product
+from project.demo import remains
 from project.first_start import Welcome, curl, welcome
 from project.listen import NoPortError, listen
+from project.sole import NotAloneError, sole
 from project.supervise import Supervisor
+from project.watchdog import Watchdog
 
 try:
     from project.demo.run import Demo
@@ -65,11 +68,12 @@ class Command(BaseCommand):
         self.stays = not check
         self.demo = self.make_demo() if demo else None
         self.verdict: Verdict | None = None
-        supervisor = Supervisor(
-            log_dir=settings.VAR_DIR / "logs", say=self.say, each_second=self.keep_database
+        supervisor = Supervisor(log_dir=settings.VAR_DIR / "logs", say=self.say, each_second=self.each_second)
+        self.watchdog = Watchdog(
+            restart=lambda: supervisor.restart(product.DELIVERY, at_once=True), say=self.say
         )
         # The demo's receivers outlive the processes that send to them.
-        with self.listen(host, port) as web, ExitStack() as receivers, supervisor:
+        with self.alone(), self.listen(host, port) as web, ExitStack() as receivers, supervisor:
             self.prepare()
             around = receivers.enter_context(self.demo.prepared()) if self.demo else {}
             self.run(supervisor, web, around)
@@ -81,6 +85,16 @@ class Command(BaseCommand):
             self.say(json.dumps(verdict.summary))
             if not verdict.is_good:
                 sys.exit(1)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Refuse to run beside another `up` of this checkout: they would share its keys, logs and database."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(sole(settings.VAR_DIR / "locks" / "up.lock"))
+            except NotAloneError as error:
+                raise CommandError(str(error)) from error
+            yield
 
     def listen(self, host: str, port: int) -> closing[socket.socket]:
         """Take the port, or the next free one, and say so."""
@@ -114,6 +128,8 @@ class Command(BaseCommand):
             if first := welcome():
                 self.greet(first, url)
             self.say(f"The console is at {url}/admin/. Ctrl-C stops everything.")
+            if not self.demo and remains.are_here():
+                self.say(remains.advice(is_embedded=self.is_embedded))
             if self.demo:
                 self.verdict = self.demo.play(url, supervisor.watch)
                 if self.stays and not supervisor.stopping:
@@ -132,6 +148,11 @@ class Command(BaseCommand):
             return True
         self.say(f"The web server did not answer within {_PATIENCE:.0f} s.")
         return False
+
+    def each_second(self) -> None:
+        """Keep what the children need, and see that they work."""
+        self.keep_database()
+        self.watchdog()
 
     def keep_database(self) -> None:
         """Start the embedded database again, should it and its keeper have been killed."""
