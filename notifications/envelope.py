@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from events import ids
 
@@ -46,9 +47,9 @@ def timestamp(moment: datetime) -> str:
 
 def order_headers(claimed: Claimed) -> Pairs:
     """Return what lets a receiver prove that it missed nothing, on in-order subscriptions."""
-    lane = f"{claimed.subscription_id}:{claimed.ordering_key}"
     headers = [
-        ("bellwether-lane", lane.encode("ascii", "replace").decode()),
+        # Quoted, so that two keys never look alike in a header.
+        ("bellwether-lane", f"{claimed.subscription_id}:{quote(claimed.ordering_key, safe=':/ @')}"),
         ("bellwether-sequence", str(claimed.sequence)),
     ]
     if claimed.previous_uid:

@@ -105,7 +105,8 @@ class Holdings:
                 lease.is_paused = True
                 pause(lease, str(fault))
                 continue
-            limit = -(-sender.max_in_flight // SHARDS)
+            # Half the threads at most, so that one destination that hangs leaves the others some.
+            limit = min(-(-sender.max_in_flight // SHARDS), max(1, self._threads.size // (2 * SHARDS)))
             lease.room = min(room, (limit if destination in self._proven else 1) - lease.runs)
             if lease.room > 0:
                 room -= lease.room

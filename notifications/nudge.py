@@ -64,6 +64,14 @@ def _announce() -> None:
 
 
 def start_drain() -> None:
-    """Queue a drain task for the delivery cluster."""
-    with transaction.atomic():
+    """Queue a drain task for the delivery cluster, due by everybody's clock.
+
+    django-q2 writes the time from which a task may be taken by this host's clock, and compares it
+    with that of the worker's host; the two may differ.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
         async_task("notifications.tasks.drain", cluster="delivery")
+        cursor.execute(
+            """UPDATE django_q_ormq SET lock = clock_timestamp() - interval '1 day'
+               WHERE id = currval(pg_get_serial_sequence('django_q_ormq', 'id'))"""
+        )

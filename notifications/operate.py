@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
+from psycopg.errors import DeadlockDetected
 
 from .audit import Actor, record
 from .models import Channel, Delivery, Lane
@@ -25,6 +26,7 @@ Status = Delivery.Status
 
 # How many deliveries one call takes on: it holds their locks until it commits.
 LIMIT = 1_000
+TRIES = 3  # should PostgreSQL find a deadlock with a worker
 _PASSED = "its lane has gone on past it, so it cannot be sent in its place any more"
 
 
@@ -64,8 +66,20 @@ def cancel(delivery_ids: Iterable[int], actor: Actor, reason: str = "") -> Repor
     return _operate("cancel", delivery_ids, actor, reason)
 
 
-@transaction.atomic
 def _operate(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason: str) -> Report:
+    """Do it; again, where a worker that locks the same channels made PostgreSQL break off."""
+    wanted = list(delivery_ids)
+    for _ in range(TRIES - 1):
+        try:
+            return _operate_once(verb, wanted, actor, reason)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or connection.in_atomic_block:
+                raise
+    return _operate_once(verb, wanted, actor, reason)
+
+
+@transaction.atomic
+def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason: str) -> Report:
     wanted = sorted(set(delivery_ids))
     ids, refused = wanted[:LIMIT], Counter[str]()
     if len(wanted) > LIMIT:

@@ -1,6 +1,7 @@
 """What the API's views share: pages, serializers that validate as the admin does, and the audit of changes."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models, transaction
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
@@ -40,6 +42,14 @@ class NewestFirst(CursorPagination):
                 dict.fromkeys(unknown, f"Unknown query parameter; there are: {legal}.")
             )
         return super().paginate_queryset(queryset, request, view)
+
+    def decode_cursor(self, request: Request) -> Any:
+        """Read the cursor; one that names no position is refused, not looked up."""
+        cursor = super().decode_cursor(request)
+        position = cursor.position if cursor else None
+        if position is not None and not re.fullmatch(r"[0-9]{1,18}", str(position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
 
 
 class OldestFirst(NewestFirst):

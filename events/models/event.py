@@ -1,5 +1,7 @@
 """Events: immutable facts, the inbox of those not yet fanned out, and the keys that make publishing idempotent."""
 
+from datetime import UTC, datetime
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -9,6 +11,8 @@ from events import ids
 from .catalog import EventType
 from .parties import Subscriber
 from .queues import Queue
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3001, 1, 1, tzinfo=UTC)
 
 
 class Event(models.Model):
@@ -45,6 +49,14 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            # Python cannot read every time that PostgreSQL can hold: one such row would stop its readers.
+            models.CheckConstraint(
+                condition=Q(occurred_at__range=(EARLIEST, LATEST))
+                & (Q(deliver_at=None) | Q(deliver_at__range=(EARLIEST, LATEST))),
+                name="event_times_readable",
+            )
+        ]
         indexes = [
             # The event log filters: newest first, by type, by account, by key; nothing else reads them.
             models.Index(fields=["type", "-id"], name="event_by_type"),

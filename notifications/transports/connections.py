@@ -9,6 +9,7 @@ Everything that differs from `requests` as it comes is here:
    meets a closing connection would have an unknown outcome.
 """
 
+import http.client
 import os
 import socket
 import ssl
@@ -60,8 +61,23 @@ class Configuration:
     connect_to: tuple[str, ...]
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """The final answer: http.client takes every interim one but 100 for it, 103 Early Hints say (RFC 9110 §15.2)."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            # An endless row of them is ended by the deadline.
+            while self.fp.readline(65_537).strip():
+                pass
+
+
 class GuardedConnection(HTTPSConnection):
     """An HTTPS connection that only the address guard opens."""
+
+    response_class = FinalResponse
 
     def __init__(self, *args: Any, configuration: Configuration, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -115,6 +115,8 @@ class WebhookTransport(Transport):
         seconds = self._destination.timeout_seconds
         response = sender.send(request, stream=True, timeout=(seconds, seconds))
         try:
+            if response.status_code < 200:
+                response.raw.close()  # another answer may follow, and must not be the next callout's
             content, complete = _read(response)
         finally:
             if response.raw is not None:

@@ -515,3 +515,15 @@ class TestCanonical:
     )
     def test_numbers_are_one_exactly_when_they_are_equal(self, one: Decimal, other: Decimal) -> None:
         assert (canonical(one) == canonical(other)) is (one == other)
+
+
+@pytest.mark.parametrize("field", ["occurred_at", "deliver_at"])
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "1066-10-14T09:00:00Z"]
+)
+def test_a_time_that_nobody_can_read_is_refused(thing, moment, field):
+    with pytest.raises(InvalidField) as refusal:
+        publish("thing.happened", EXACT, **{field: datetime.fromisoformat(moment)})
+
+    assert refusal.value.field == f"/{field}"
+    assert not Event.objects.exists()

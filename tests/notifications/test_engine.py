@@ -650,3 +650,14 @@ def test_after_a_skip_the_next_one_says_which_numbers_are_missing(catalog, https
     assert last.headers["bellwether-sequence"] == "3"
     assert last.headers["bellwether-skipped"] == "2"
     assert last.headers["bellwether-previous"] == subscription.deliveries.get(sequence=1).public_id
+
+
+def test_two_keys_never_look_alike_in_the_lane_header(catalog, https_receiver):
+    WebhookSubscriptionFactory()
+    for account in ("é", "è", "a b"):
+        post_invoice(catalog, account)
+
+    run()
+
+    lanes = {request.headers["bellwether-lane"].split(":", 1)[1] for request in https_receiver.received}
+    assert lanes == {"account:%C3%A9", "account:%C3%A8", "account:a b"}

@@ -388,3 +388,20 @@ def test_several_threads_send_through_one_transport(https_receiver, transport):
     assert verdicts == [Verdict.DELIVERED] * 80
     assert len({request.headers["webhook-id"] for request in https_receiver.received}) == 80
     assert https_receiver.connections <= 4
+
+
+def test_an_early_hint_is_no_answer_and_the_next_callout_gets_its_own(https_receiver, transport):
+    def hints_then_refuses(request):
+        def answer(sock):
+            sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+            time.sleep(0.05)
+            sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+        return answer
+
+    https_receiver.script = hints_then_refuses
+
+    outcomes = [transport.send(replace(MESSAGE, id=f"dlv_{number}")) for number in range(3)]
+
+    assert [outcome.status_code for outcome in outcomes] == [500, 500, 500]
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.RETRY}
