@@ -1,1 +1,0 @@
-"""Measurements, each with its baseline interleaved in the same run: `manage.py bench NAME`."""
