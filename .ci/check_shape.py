@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 265
 APPS = ("events", "notifications", "project", "smtpprofiles")
 # Paths of one machine and addresses of package registries have no place in the repository.
-LOCAL = re.compile(rb"/work/(?:main|shared)|/root/|registry\s*=\s*.?http|index-url|/home/[a-z]")
+LOCAL = re.compile(re.escape(bytes(ROOT)) + rb"|/root/|/home/[a-z]|registry\s*=\s*.?http|index-url")
 
 
 def main() -> None:
