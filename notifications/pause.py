@@ -21,7 +21,8 @@ def pause(lease: Lease, reason: str) -> None:
         if not _holds(lease):
             return
         found = model.objects.filter(pk=lease.endpoint_id or lease.profile_id or 0, paused_reason="")
-        # Saved as a whole, so that its channels follow: see receivers.py.
+        # Saved through the model, so that its channels follow (receivers.py), and without its secret, which
+        # may be what cannot be read.
         for destination in found.only("pk", "is_active", "paused_reason"):
             destination.paused_reason = reason
             destination.save(update_fields=["paused_reason"])

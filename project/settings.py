@@ -39,8 +39,8 @@ OUTBOUND_CA_BUNDLE = env.str("OUTBOUND_CA_BUNDLE", default="")
 
 Q_WORKERS = env.int("Q_WORKERS", default=2)
 DELIVERY_THREADS = env.int("DELIVERY_THREADS", default=8)
-# A send (15 s at most) must end before its lease, the lease before the drain task's own limit:
-# notifications.E001 checks the order.
+# A send (15 s at most) must end before its lease: notifications.E001 checks it, and E002 that a drain
+# ends before its task's own limit.
 DELIVERY_LEASE_SECONDS = env.int("DELIVERY_LEASE_SECONDS", default=25)
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=90)
 
