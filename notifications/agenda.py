@@ -1,8 +1,11 @@
 """When there is something to do next, in one statement over two small indexes."""
 
+import time
 from dataclasses import dataclass
 
 from django.db import connection
+
+from .transports import clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +24,17 @@ class Agenda:
 
 
 def read_agenda() -> Agenda:
-    """Read it. Its cost does not depend on how much waits or how long the log is."""
+    """Read it, and the time with it. Its cost does not depend on how much waits or how long the log is."""
+    asked_at = time.time()
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT EXISTS (SELECT FROM events_inboxentry WHERE due_at IS NULL)
+            """SELECT clock_timestamp(), EXISTS (SELECT FROM events_inboxentry WHERE due_at IS NULL)
                    OR EXISTS (SELECT FROM events_inboxentry WHERE due_at <= now()),
                  (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM events_inboxentry
                   WHERE due_at IS NOT NULL),
                  (SELECT extract(epoch FROM min(due_at) - now())::float8 FROM notifications_channel
                   WHERE due_at IS NOT NULL AND NOT is_paused)"""
         )
-        has_events, event_in, channel_in = cursor.fetchone()
+        now, has_events, event_in, channel_in = cursor.fetchone()
+    clock.learn(now, asked_at=asked_at, answered_at=time.time())
     return Agenda(has_events=has_events, next_event_in=event_in, next_channel_in=channel_in)

@@ -1,22 +1,30 @@
 """Channels: the rows that workers lease, kept in step with endpoints and SMTP profiles."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from zlib import crc32
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from smtpprofiles.models import SmtpProfile
 
-from .models import Channel, Endpoint
+from .models import Channel, Circuit, Endpoint
 
 # Two shards let two processes serve one busy endpoint; a lane always stays on one of them.
 SHARDS = 2
 
 
-def ensure(*, endpoint_ids: Iterable[int] = (), profile_ids: Iterable[int] = ()) -> None:
-    """Create the channels that are missing for these endpoints and profiles."""
-    rows = [Channel(endpoint_id=pk, shard=shard) for pk in endpoint_ids for shard in range(SHARDS)]
-    rows += [Channel(profile_id=pk, shard=shard) for pk in profile_ids for shard in range(SHARDS)]
+def ensure(*, endpoint_ids: Collection[int] = (), profile_ids: Collection[int] = ()) -> None:
+    """Create the circuits and channels that are missing for these endpoints and profiles."""
+    wanted = [Circuit(endpoint_id=pk) for pk in endpoint_ids] + [Circuit(profile_id=pk) for pk in profile_ids]
+    Circuit.objects.bulk_create(wanted, ignore_conflicts=True)
+    circuits = Circuit.objects.filter(Q(endpoint__in=endpoint_ids) | Q(profile__in=profile_ids))
+    rows = [
+        Channel(endpoint_id=circuit.endpoint_id, profile_id=circuit.profile_id, circuit=circuit, shard=shard)
+        for circuit in circuits
+        for shard in range(SHARDS)
+    ]
     Channel.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -25,17 +33,47 @@ def shard_of(key: str) -> int:
     return crc32(key.encode()) % SHARDS
 
 
+def share(limit: int, shard: int) -> int:
+    """Return how many of a destination's sends at once are a shard's; one alone goes where there is work."""
+    return 1 if limit == 1 else (limit + SHARDS - 1 - shard) // SHARDS
+
+
 def follow(destination: Endpoint | SmtpProfile) -> None:
     """Open or pause the channels of an endpoint or profile as it says; opened ones are due at once.
 
-    A worker that holds one of them sees the pause when it next asks for work.
+    A worker that holds one of them sees the pause when it next asks for work. One that is resumed begins
+    anew; one that was edited while its circuit is open is probed at once, as it may have been mended.
     """
     column = "endpoint_id" if isinstance(destination, Endpoint) else "profile_id"
     paused = not destination.is_active or bool(destination.paused_reason)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            f"""UPDATE notifications_channel SET is_paused = %s, wake = wake + 1, not_before = NULL,
-                       due_at = CASE WHEN leased_until IS NULL THEN now() ELSE due_at END
-                WHERE {column} = %s AND is_paused <> %s""",  # noqa: S608 - one of two column names above
-            [paused, destination.pk, paused],
+            f"""SELECT is_paused <> %s, circuit_id FROM notifications_channel
+                WHERE {column} = %s ORDER BY id FOR UPDATE""",  # noqa: S608 - one of two column names above
+            [paused, destination.pk],
         )
+        rows = cursor.fetchall()
+        changes, circuit = any(row[0] for row in rows), rows[0][1]
+        if not changes and paused:
+            return
+        cursor.execute(
+            """UPDATE notifications_channel SET is_paused = %(paused)s, wake = wake + 1,
+                 not_before = NULL, rest_cause = '',
+                 due_at = CASE WHEN leased_until IS NULL THEN now() ELSE due_at END
+               WHERE circuit_id = %(circuit)s AND (%(changes)s OR rest_cause IN ('open', 'hanging', 'rate'))""",
+            {"paused": paused, "circuit": circuit, "changes": changes},
+        )
+        if changes and not paused:
+            Circuit.objects.filter(pk=circuit).update(
+                failures=0,
+                failed_deliveries=0,
+                last_failed=None,
+                timeouts=0,
+                failing_since=None,
+                opened_at=None,
+                probe_at=None,
+                probes=0,
+                closed_at=Now(),
+            )
+        elif not paused:
+            Circuit.objects.filter(pk=circuit, opened_at__isnull=False).update(probe_at=Now())

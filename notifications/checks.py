@@ -5,9 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from .destinations import LONGEST_SEND
 from .tasks import DRAIN_BUDGET
-
-LONGEST_SEND = 15  # seconds, of an endpoint's timeout
 
 
 @register
@@ -18,8 +17,8 @@ def check_times(**_: Any) -> list[CheckMessage]:
     if lease < LONGEST_SEND + 5:
         found.append(
             Error(
-                f"DELIVERY_LEASE_SECONDS is {lease}: a send of {LONGEST_SEND} s would not fit into its lease.",
-                hint=f"Set it to {LONGEST_SEND + 5} or more.",
+                f"DELIVERY_LEASE_SECONDS is {lease}: a send of {LONGEST_SEND:.0f} s would not fit into its lease.",
+                hint=f"Set it to {LONGEST_SEND + 5:.0f} or more.",
                 id="notifications.E001",
             )
         )

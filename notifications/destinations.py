@@ -17,8 +17,7 @@ from .transports.webhook import WebhookDestination, WebhookTransport
 
 # A change in the admin acts within this time, in seconds; reading again each time would cost statements.
 KEPT_FOR = 2.0
-# How many mails one process hands to one profile's server at once, a channel.
-MAIL_CONNECTIONS = 2
+LONGEST_SEND = 15.0  # seconds, of an endpoint's or profile's timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,8 @@ class Sender:
     """How the deliveries of one endpoint or profile leave."""
 
     transport: Transport
-    max_in_flight: int
+    max_in_flight: int  # over all of its channels
+    rate_per_minute: int | None
     timeout: float  # seconds, of a whole send
     from_name: str = ""
     from_address: str = ""
@@ -38,6 +38,7 @@ class Notification:
     """What a subscription makes of an event."""
 
     queue: str
+    is_paused: bool
     skips_failures: bool
     schedule: Schedule
     parameters: tuple[Parameter, ...]
@@ -96,6 +97,7 @@ class Directory:
                     now,
                     Notification(
                         queue=row.queue.name,
+                        is_paused=row.is_paused or row.queue.is_paused,
                         schedule=Schedule.of(row.retry_seconds),
                         skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
                         parameters=tuple(row.parameters.all()),
@@ -123,9 +125,11 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
             timeout_seconds=endpoint.timeout_seconds,
             ca_certificate=endpoint.ca_certificate,
         )
-        return (webhook, endpoint.max_in_flight), lambda: Sender(
+        limits = (endpoint.max_in_flight, endpoint.rate_per_minute)
+        return (webhook, limits), lambda: Sender(
             transport=WebhookTransport(webhook),
             max_in_flight=endpoint.max_in_flight,
+            rate_per_minute=endpoint.rate_per_minute,
             timeout=webhook.timeout_seconds,
         )
     profile = SmtpProfile.objects.get(pk=profile_id or 0)
@@ -139,9 +143,11 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
         timeout_seconds=profile.timeout_seconds,
         ca_certificate=profile.ca_certificate,
     )
-    return (mail, profile.from_name, profile.reply_to), lambda: Sender(
+    limits = (profile.max_connections, profile.rate_per_minute)
+    return (mail, limits, profile.from_name, profile.reply_to), lambda: Sender(
         transport=EmailTransport(mail),
-        max_in_flight=MAIL_CONNECTIONS,
+        max_in_flight=profile.max_connections,
+        rate_per_minute=profile.rate_per_minute,
         timeout=mail.timeout_seconds,
         from_name=profile.from_name,
         from_address=profile.from_address,

@@ -15,8 +15,9 @@ from django.db import InterfaceError, OperationalError, connection
 from events.ids import uuid7
 
 from .agenda import read_agenda
+from .books import FLUSH_AFTER
 from .fan_out import BATCH, fan_out
-from .holdings import FLUSH_AFTER, Holdings
+from .holdings import Holdings
 from .runners import Registration
 from .waiting import Waiter
 
@@ -91,8 +92,7 @@ class Engine:
             if read_agenda().has_events:
                 self._announced = fan_out() == BATCH  # more may wait
             holdings.look_again()
-        holdings.collect()
-        holdings.flush()
+        holdings.settle()
         taken = holdings.take()
         holdings.release()
         if taken:
@@ -112,8 +112,7 @@ class Engine:
         gives_up = time.monotonic() + PATIENCE
         while True:
             try:
-                holdings.collect()
-                holdings.flush(now=True)
+                holdings.settle(now=True)
                 if not holdings.is_sending:
                     holdings.release(everything=True)
                     return

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from events import ids
 
 from . import liquid
-from .claim import Claimed
 from .destinations import Notification
+from .fetch import Claimed
 from .match import resolve
 from .models import Parameter
 

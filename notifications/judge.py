@@ -28,8 +28,12 @@ def decide(
     skips_failures: bool,
     schedule: Schedule,
     jitter: float,
+    is_probe: bool = False,
 ) -> Decision:
-    """Decide what follows from the outcome of attempt number `attempts` (1 for the first)."""
+    """Decide what follows from the outcome of attempt number `attempts` (1 for the first).
+
+    While a circuit is open the schedule stands still: a probe that fails spends no attempt.
+    """
     match outcome.verdict:
         case Verdict.DELIVERED:
             return Decision(status="delivered", lane_goes_on=True)
@@ -38,18 +42,28 @@ def decide(
             return Decision(status="retrying", wait=timedelta(0), spends_attempt=False, pause_reason=reason)
         case Verdict.REJECTED:
             return _give_up("refused", in_lane=in_lane, skips_failures=skips_failures)
+    if is_probe:
+        return Decision(
+            status="retrying", wait=timedelta(0), spends_attempt=False, channel_wait=_asked(outcome)
+        )
     wait = schedule.wait(attempts, jitter=jitter, retry_after=outcome.retry_after)
     if wait is None:
         return _give_up("exhausted", in_lane=in_lane, skips_failures=skips_failures)
-    asked = outcome.retry_after
-    return Decision(
-        status="retrying", wait=wait, channel_wait=min(asked, LONGEST_RETRY_AFTER) if asked else None
-    )
+    return Decision(status="retrying", wait=wait, channel_wait=_asked(outcome))
+
+
+def parked() -> Decision:
+    """Hold a delivery whose queue or subscription is paused, until that goes on."""
+    return Decision(status="held", hold_cause="paused", spends_attempt=False)
 
 
 def unrenderable() -> Decision:
     """Hold a delivery whose text cannot be made: nothing was tried, a person mends it and retries."""
     return Decision(status="held", hold_cause="rendering", spends_attempt=False)
+
+
+def _asked(outcome: Outcome) -> timedelta | None:
+    return min(outcome.retry_after, LONGEST_RETRY_AFTER) if outcome.retry_after else None
 
 
 def _give_up(cause: str, *, in_lane: bool, skips_failures: bool) -> Decision:

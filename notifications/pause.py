@@ -29,18 +29,19 @@ def pause(lease: Lease, reason: str) -> None:
             log.warning("paused", destination=type(destination).__name__, pk=destination.pk, reason=reason)
 
 
-def rest(lease: Lease, seconds: float) -> None:
-    """Let every channel of the lease's endpoint or profile wait as long as it asked for."""
+def rest(lease: Lease, seconds: float, cause: str) -> None:
+    """Let every channel of the lease's endpoint or profile wait; `cause` is a Channel.RestCause."""
     with transaction.atomic(), connection.cursor() as cursor:
         if not _holds(lease):
             return
         cursor.execute(
             """UPDATE notifications_channel c SET not_before = GREATEST(c.not_before, t.until),
+                 rest_cause = CASE WHEN c.not_before > t.until THEN c.rest_cause ELSE %s END,
                  due_at = CASE WHEN c.leased_until IS NULL AND c.due_at IS NOT NULL
                                THEN GREATEST(c.due_at, t.until) ELSE c.due_at END
                FROM (SELECT now() + make_interval(secs => %s) AS until) t
-               WHERE c.endpoint_id IS NOT DISTINCT FROM %s AND c.profile_id IS NOT DISTINCT FROM %s""",
-            [seconds, lease.endpoint_id, lease.profile_id],
+               WHERE c.circuit_id = %s""",
+            [cause, seconds, lease.circuit_id],
         )
 
 
@@ -49,8 +50,7 @@ def _holds(lease: Lease) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT id, epoch, leased_until > clock_timestamp() FROM notifications_channel
-               WHERE endpoint_id IS NOT DISTINCT FROM %s AND profile_id IS NOT DISTINCT FROM %s
-               ORDER BY id FOR UPDATE""",
-            [lease.endpoint_id, lease.profile_id],
+               WHERE circuit_id = %s ORDER BY id FOR UPDATE""",
+            [lease.circuit_id],
         )
         return (lease.channel_id, lease.epoch, True) in cursor.fetchall()

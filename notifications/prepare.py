@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from events.ids import uuid7
 
 from . import judge, lanes, rendering
-from .claim import Claimed, Lease
+from .claim import Lease
 from .destinations import Notification, Sender
+from .fetch import Claimed
 from .sending import Item
 from .settle import Result
 from .transports.base import Message
@@ -53,6 +54,10 @@ def prepare(
             prepared.untried.append(one)
             continue
         notification = notifications[one.subscription_id]
+        if notification.is_paused:
+            stopped |= {one.lane_id} if one.lane_id is not None else set()
+            prepared.results.append(_unsent(one, judge.parked(), ""))
+            continue
         try:
             message = rendering.message(one, notification, senders[one.channel_id], now=now)
         except rendering.Unrenderable as error:
@@ -60,7 +65,7 @@ def prepare(
             if one.lane_id is not None and queue:
                 prepared.untried.append(one)  # it is held once it is the head of its lane
             else:
-                prepared.results.append(_unrenderable(one, str(error)))
+                prepared.results.append(_unsent(one, judge.unrenderable(), str(error)))
             continue
         if one.body is None:
             fresh.append((one, message))
@@ -106,7 +111,5 @@ def one_suspect(claimed: list[Claimed], *, alone: bool) -> tuple[list[Claimed], 
     return go, wait
 
 
-def _unrenderable(claimed: Claimed, error: str) -> Result:
-    return Result(
-        attempt_id=uuid7(), claimed=claimed, decision=judge.unrenderable(), outcome=None, error=error
-    )
+def _unsent(claimed: Claimed, decision: judge.Decision, error: str) -> Result:
+    return Result(attempt_id=uuid7(), claimed=claimed, decision=decision, outcome=None, error=error)

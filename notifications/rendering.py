@@ -15,8 +15,8 @@ from django.db import connection
 from events import ids
 
 from . import envelope, liquid, mail
-from .claim import Claimed
 from .destinations import Notification, Sender
+from .fetch import Claimed
 from .transports.base import Message
 
 log = structlog.get_logger(__name__)

@@ -1,19 +1,32 @@
-"""The threads that send. They do HTTP and SMTP only: no ORM, no connection to the database."""
+"""The threads that send. They do HTTP and SMTP only: no ORM, no connection to the database.
+
+So many threads are kept for young sends. One that has waited for 100 ms is replaced by another thread, as
+waiting costs no processor; what is left over ends by itself.
+"""
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
-from .claim import Claimed, Lease
+from .claim import Lease
 from .destinations import Notification, Sender
+from .fetch import Claimed
+from .pace import SLOW, Pace
+from .transports import clock
 from .transports.base import Message, Outcome, Verdict
 
 log = structlog.get_logger(__name__)
+
+REPLACED_AFTER = 0.1  # seconds
+# Sends that may hang at once, all destinations together, leave the others their threads. Those that were
+# fast until a moment ago are not counted: hence the difference.
+MOST_CAREFUL = 64
+MOST = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +40,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Deliveries that go one after another: the next of one lane, or a single one in any order."""
+    """Deliveries that go one after another: the next of one lane, or some in any order."""
 
     lease: Lease
     sender: Sender
+    pace: Pace
     items: tuple[Item, ...]
 
 
@@ -51,24 +65,29 @@ class Ended:
     untried: tuple[Item, ...]
 
 
-class Threads:
-    """A bounded pool of sending threads with one inbox of runs and one outbox of reports."""
+@dataclass(slots=True)
+class _Place:
+    """What one thread does now."""
 
-    def __init__(self, count: int, *, on_report: Callable[[], None]) -> None:
+    run: Run | None = None
+    since: float = 0.0  # monotonic seconds; when its send began
+    has_ended: bool = False
+
+
+class Threads:
+    """A pool of sending threads with one inbox of runs and one outbox of reports."""
+
+    def __init__(self, size: int, *, on_report: Callable[[], None]) -> None:
+        self.size = size  # threads for young sends
+        self.careful_slots = max(size, MOST_CAREFUL - 2 * size)
         self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[Sent | Ended] = queue.SimpleQueue()
         self._on_report = on_report
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"send-{number}", daemon=True) for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def size(self) -> int:
-        """How many threads there are."""
-        return len(self._threads)
+        self._threads: dict[threading.Thread, _Place] = {}
+        self._asked_to_end = 0
+        for _ in range(size):
+            self._start_one()
 
     def submit(self, run: Run) -> None:
         """Hand over a run."""
@@ -82,6 +101,29 @@ class Threads:
             except queue.Empty:
                 return
 
+    def tend(self) -> None:
+        """Note which destinations keep a thread waiting, and see that enough threads are left for the others."""
+        now = time.monotonic()
+        waiting = 0
+        for thread, place in list(self._threads.items()):
+            if place.has_ended:
+                thread.join()
+                del self._threads[thread]
+                self._asked_to_end -= 1
+                continue
+            run, since = place.run, place.since
+            if run is None or not since:
+                continue
+            waiting += now - since > REPLACED_AFTER
+            if now - since > SLOW and not run.pace.is_patient:
+                run.pace.is_stalled = True
+        free = len(self._threads) - self._asked_to_end - waiting
+        if free < self.size and not self._runs.empty():
+            for _ in range(min(self.size - free, MOST - len(self._threads))):
+                self._start_one()
+        elif free > self.size:
+            self._end(free - self.size)
+
     def stop(self) -> None:
         """Start nothing more; sends under way go on and report."""
         self._stopping.set()
@@ -89,35 +131,53 @@ class Threads:
     def close(self) -> None:
         """End the threads once their runs are over."""
         self.stop()
-        for _ in self._threads:
-            self._runs.put(None)
+        self._end(len(self._threads))
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
+    def _start_one(self) -> None:
+        place = _Place()
+        thread = threading.Thread(target=self._work, args=(place,), name="send", daemon=True)
+        self._threads[thread] = place
+        thread.start()
+
+    def _end(self, count: int) -> None:
+        self._asked_to_end += count
+        for _ in range(count):
+            self._runs.put(None)
+
+    def _work(self, place: _Place) -> None:
         while (run := self._runs.get()) is not None:
+            place.run = run
             untried = run.items
             while untried and self._may_start(run):
+                place.since = time.monotonic()
                 outcome = attempt(run.sender, untried[0].message)
+                place.since = 0.0
                 self._reports.put(Sent(run=run, item=untried[0], outcome=outcome))
                 untried = untried[1:]
                 if outcome.verdict is not Verdict.DELIVERED:
                     break
+                # It may have been our own send; should another one wait there, that is noted again at once.
+                run.pace.is_stalled = False
+            place.run = None
             self._reports.put(Ended(run=run, untried=untried))
             self._on_report()
+        place.has_ended = True
 
     def _may_start(self, run: Run) -> bool:
-        """Tell whether a whole send still fits into the lease."""
+        """Tell whether a whole send still fits into the lease, and nobody waits for an answer there."""
         return not (
             self._stopping.is_set()
             or run.lease.is_over
+            or run.pace.is_stalled
             or time.monotonic() + run.sender.timeout > run.lease.safe_until
         )
 
 
 def attempt(sender: Sender, message: Message) -> Outcome:
     """Send once. A transport raises only on a bug, which is logged and counts as a failure."""
-    started_at, started = datetime.now(UTC), time.monotonic()
+    started_at, started = clock.now(), time.monotonic()
     try:
         return sender.transport.send(message)
     except Exception as error:

@@ -14,7 +14,8 @@ import msgspec
 from django.conf import settings
 from django.db import connection
 
-from .claim import Claimed, Lease
+from .claim import Lease
+from .fetch import Claimed
 from .judge import Decision
 from .transports.base import Outcome
 

@@ -73,6 +73,19 @@ class SmtpProfile(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(15)],
         help_text="For one mail as a whole, connecting included; 1 to 15.",
     )
+    max_connections = models.PositiveSmallIntegerField(
+        "connections",
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(64)],
+        help_text="How many mails may be under way at once, 1 to 64.",
+    )
+    rate_per_minute = models.PositiveIntegerField(
+        "rate limit",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(600_000)],
+        help_text="Mails a minute at most, 1 to 600,000. Empty: no limit.",
+    )
     is_default = models.BooleanField(
         "default", default=False, help_text="Used where neither subscription nor event type names a profile."
     )
@@ -100,6 +113,13 @@ class SmtpProfile(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(timeout_seconds__range=(1, 15)), name="smtp_profile_timeout_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_connections__range=(1, 64)), name="smtp_profile_connections_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(rate_per_minute=None) | Q(rate_per_minute__range=(1, 600_000)),
+                name="smtp_profile_rate_bounded",
             ),
             models.CheckConstraint(condition=~Q(host=""), name="smtp_profile_has_host"),
             models.CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),

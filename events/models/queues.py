@@ -18,6 +18,9 @@ class Queue(models.Model):
         default=True,
         help_text="In order: per subscription and ordering key, nothing is delivered before what came before it.",
     )
+    is_paused = models.BooleanField(
+        "paused", default=False, help_text="While paused, events are taken and wait; none is lost."
+    )
     event_types = models.ManyToManyField(EventType, through="Route", related_name="queues")
 
     class Meta:

@@ -13,6 +13,7 @@ from events import ids
 from events.models import Event
 from smtpprofiles.models import SmtpProfile
 
+from .circuit import Circuit
 from .endpoint import Endpoint
 from .subscription import Subscription
 
@@ -20,12 +21,21 @@ from .subscription import Subscription
 class Channel(models.Model):
     """One shard of an endpoint or SMTP profile: what a worker leases."""
 
+    class RestCause(models.TextChoices):
+        NONE = "", "—"
+        ASKED = "asked", "The receiver asked to be left alone (Retry-After)"
+        HANGING = "hanging", "It did not answer in time; the next try is a careful one"
+        OPEN = "open", "It failed again and again; one probe at a time finds out when it works"
+        RATE = "rate", "Its rate limit"
+
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, null=True, related_name="channels")
     profile = models.ForeignKey(SmtpProfile, models.CASCADE, null=True, related_name="channels")
+    circuit = models.ForeignKey(Circuit, models.CASCADE, related_name="channels")
     shard = models.PositiveSmallIntegerField(default=0)
     is_paused = models.BooleanField(default=False)
     due_at = models.DateTimeField(null=True, help_text="When it has work; empty: none is known.")
-    not_before = models.DateTimeField(null=True, help_text="The receiver asked to wait (Retry-After).")
+    not_before = models.DateTimeField(null=True, help_text="It rests until then.")
+    rest_cause = models.CharField(max_length=7, choices=RestCause, blank=True, default=RestCause.NONE)
     leased_until = models.DateTimeField(null=True)
     owner = models.CharField(max_length=100, blank=True)
     # Grows with every lease and never goes back: a settle with an older one is fenced.
@@ -132,6 +142,7 @@ class Delivery(models.Model):
         CRASHED = "crashed", "Its worker died three times while sending it"
         RENDERING = "rendering", "Its template or parameters could not be rendered"
         OPERATOR = "operator", "Held by a person"
+        PAUSED = "paused", "Its queue or subscription is paused"
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)
@@ -194,6 +205,10 @@ class Delivery(models.Model):
                 fields=["lane", "sequence"],
                 name="delivery_waiting_in_lane",
                 condition=Q(status__in=["pending", "retrying", "held"], lane__isnull=False),
+            ),
+            # What goes on when a queue or subscription does.
+            models.Index(
+                fields=["subscription", "id"], name="delivery_parked", condition=Q(hold_cause="paused")
             ),
             # The delivery log: newest of a status, of a subscription, to an address.
             models.Index(fields=["status", "-id"], name="delivery_by_status"),

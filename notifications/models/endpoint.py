@@ -42,7 +42,15 @@ class Endpoint(models.Model):
     max_in_flight = models.PositiveSmallIntegerField(
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(64)],
-        help_text="How many requests may be under way at once, 1 to 64; rounded up to an even number.",
+        help_text="How many requests may be under way at once, 1 to 64. A new or failing receiver gets one; "
+        "more follow while its answers are fast.",
+    )
+    rate_per_minute = models.PositiveIntegerField(
+        "rate limit",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(600_000)],
+        help_text="Requests a minute at most, 1 to 600,000. Empty: no limit.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="While inactive, its deliveries wait; none is lost."
@@ -65,6 +73,10 @@ class Endpoint(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(max_in_flight__range=(1, 64)), name="endpoint_concurrency_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(rate_per_minute=None) | Q(rate_per_minute__range=(1, 600_000)),
+                name="endpoint_rate_bounded",
             ),
         ]
 

@@ -75,7 +75,12 @@ class Subscription(models.Model):
         help_text="Seconds to wait before each further attempt, comma-separated, e.g. 5, 300, 1800. "
         "Empty: the standard schedule, ten attempts over three days.",
     )
-    is_active = models.BooleanField("active", default=True)
+    is_active = models.BooleanField(
+        "active", default=True, help_text="While inactive, events are not for it."
+    )
+    is_paused = models.BooleanField(
+        "paused", default=False, help_text="While paused, its deliveries are made and wait; none is lost."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
-from notifications import claim, operate
+from notifications import claim, fetch, operate
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
 from notifications.models import (
@@ -325,7 +325,7 @@ def test_what_took_three_workers_down_is_held(catalog, https_receiver):
 def _taken_by_a_worker_that_died() -> Delivery:
     fan_out()
     leases = claim.lease("dead:1", limit=10)
-    claim.fetch(leases)
+    fetch.fetch(leases)
     Channel.objects.filter(owner="dead:1").update(leased_until=timezone.now(), due_at=timezone.now())
     return Delivery.objects.get()
 
@@ -567,7 +567,7 @@ def test_a_cancel_between_finding_and_taking_is_obeyed(catalog, https_receiver):
     actor = UserFactory()
     with transaction.atomic():
         Channel.objects.select_for_update().get(pk=lease.channel_id)
-        fetching = threading.Thread(target=lambda: (taken.append(claim.fetch([lease])), connection.close()))
+        fetching = threading.Thread(target=lambda: (taken.append(fetch.fetch([lease])), connection.close()))
         fetching.start()
         time.sleep(0.5)
         assert operate.cancel([delivery.pk], actor).done == 1
@@ -603,7 +603,7 @@ def test_a_release_during_which_work_came_leaves_the_channel_due(catalog, https_
     Channel.objects.filter(pk=Delivery.objects.get().channel_id).update(due_at=timezone.now())
     [lease] = claim.lease("me:1", limit=10)
     lease.room = 4
-    assert claim.fetch([lease]).claimed == []
+    assert fetch.fetch([lease]).claimed == []
     releasing = threading.Thread(target=lambda: (claim.release([lease]), connection.close()))
     with transaction.atomic():
         # A fan-out that has locked the channel and not committed: the release waits for it.

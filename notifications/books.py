@@ -1,0 +1,165 @@
+"""What the threads have reported, from there until it is settled."""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from events.ids import uuid7
+
+from . import breaker, circuits, judge
+from .breaker import Answer
+from .claim import Lease
+from .destinations import LONGEST_SEND
+from .fetch import Claimed
+from .pause import pause, rest
+from .sending import Ended, Run, Sent, Threads
+from .settle import Result, settle
+from .transports.base import Verdict
+
+FLUSH_SIZE = 64  # results
+FLUSH_AFTER = 0.05  # seconds
+RENEW_EVERY = 5.0  # seconds
+
+
+class Books:
+    """Judges reports and settles them in batches. One thread uses it."""
+
+    def __init__(self, owner: str, *, threads: Threads, leases: Mapping[int, Lease]) -> None:
+        self.settled = 0
+        self.under_way = 0  # runs handed to the threads
+        self._owner = owner
+        self._threads = threads
+        self._leases = leases
+        self._results: list[Result] = []
+        self._untried: list[Claimed] = []
+        self._ended: list[Run] = []
+        self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
+        self._circuits: dict[int, Lease] = {}
+        self._waiting_since = 0.0
+        self._renewed = time.monotonic()
+
+    def enter(self, run: Run) -> None:
+        """Hand a run to the threads."""
+        run.lease.runs += 1
+        run.pace.under_way += 1
+        self.under_way += 1
+        self._threads.submit(run)
+
+    def note(self, results: list[Result], untried: list[Claimed]) -> None:
+        """Take in what was decided or given up without being sent."""
+        self._results += results
+        self._untried += untried
+
+    def collect(self) -> None:
+        """Take in what the threads have reported, and decide what follows from it."""
+        for report in self._threads.reports():
+            if not self._waiting_since:
+                self._waiting_since = time.monotonic()
+            if isinstance(report, Ended):
+                self.under_way -= 1
+                report.run.lease.runs -= 1
+                report.run.pace.under_way -= 1
+                self._ended.append(report.run)
+                self._untried += [item.claimed for item in report.untried]
+            else:
+                self._results.append(self._judge(report))
+
+    def _judge(self, sent: Sent) -> Result:
+        claimed, lease, outcome, pace = sent.item.claimed, sent.run.lease, sent.outcome, sent.run.pace
+        notification = sent.item.notification
+        decision = judge.decide(
+            outcome,
+            attempts=claimed.attempt_count + 1,
+            in_lane=claimed.lane_id is not None,
+            skips_failures=notification.skips_failures,
+            is_probe=lease.probes,
+            schedule=notification.schedule,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+        delivered = outcome.verdict is Verdict.DELIVERED
+        pace.is_stalled = False
+        if delivered:
+            pace.good(outcome.duration.total_seconds(), most=sent.run.sender.max_in_flight)
+        else:
+            pace.bad()
+        answer = breaker.answer(outcome, claimed.id)
+        if answer and (not answer.is_good or lease.is_ailing or lease.circuit_id in self._answers):
+            self._answers[lease.circuit_id].append(answer)
+            self._circuits[lease.circuit_id] = lease
+        if decision.pause_reason or decision.channel_wait or lease.probes:
+            lease.is_paused = True
+        return Result(
+            attempt_id=uuid7(),
+            claimed=claimed,
+            decision=decision,
+            outcome=outcome,
+            error="" if delivered else outcome.detail,
+        )
+
+    def flush(self, *, now: bool = False) -> None:
+        """Settle, when enough has come together or waited long enough, or `now`; renew leases in time."""
+        clock = time.monotonic()
+        renewing = bool(self._leases) and clock - self._renewed > RENEW_EVERY
+        anything = self._results or self._untried or self._ended or self._answers
+        ripe = anything and (
+            now
+            or not self.under_way
+            or len(self._results) >= FLUSH_SIZE
+            or clock - self._waiting_since > FLUSH_AFTER
+        )
+        if not (ripe or renewing):
+            return
+        results, untried, ended = self._results, self._untried, self._ended
+        touched = {result.claimed.channel_id for result in results} | {one.channel_id for one in untried}
+        leases = [
+            lease
+            for lease in self._leases.values()
+            if renewing or (lease.channel_id in touched and not lease.is_lost)
+        ]
+        self._stop_at_fault(results)
+        if leases or results:
+            settle(results, leases=leases, freed=untried, worker=self._owner)
+        # Only now: had the statement failed, it would be repeated with the same attempts.
+        self._results, self._untried, self._ended = [], [], []
+        self._waiting_since = 0.0
+        if renewing:
+            self._renewed = clock
+        self._tidy(results, untried, ended)
+        self._tell_circuits()
+
+    def _stop_at_fault(self, results: list[Result]) -> None:
+        """Pause what is itself at fault and rest what asked for it, before the results are written."""
+        for result in results:
+            lease = self._leases.get(result.claimed.channel_id)
+            if lease is None or lease.epoch != result.claimed.epoch:
+                continue
+            if result.decision.pause_reason:
+                pause(lease, result.decision.pause_reason)
+            if result.decision.channel_wait:
+                rest(lease, result.decision.channel_wait.total_seconds(), "asked")
+
+    def _tell_circuits(self) -> None:
+        """Write down how ailing destinations fare; disable those that have failed for days."""
+        if not self._answers:
+            return
+        careful = circuits.Careful(slots=self._threads.careful_slots, deadline=LONGEST_SEND)
+        lost_causes = circuits.record(self._answers, self._circuits, careful)
+        for circuit, state in lost_causes.items():
+            last = next((answer.detail for answer in reversed(self._answers[circuit]) if answer.detail), "")
+            since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
+            pause(self._circuits[circuit], f"Disabled: everything has failed since {since}. {last}".strip())
+        self._answers.clear()
+        self._circuits.clear()
+
+    def _tidy(self, results: list[Result], untried: list[Claimed], ended: list[Run]) -> None:
+        self.settled += sum(1 for result in results if result.outcome)
+        for run in ended:
+            run.lease.may_have_work = True
+            if lane_id := run.items[0].claimed.lane_id:
+                run.lease.busy_lanes.discard(lane_id)
+        for one in [*(result.claimed for result in results), *untried]:
+            lease = self._leases.get(one.channel_id)
+            if lease and lease.epoch == one.epoch:
+                lease.busy.discard(one.id)
+                lease.may_have_work = True

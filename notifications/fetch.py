@@ -1,0 +1,190 @@
+"""Taking what is due on leased channels: its ids are on record before anything of it is sent."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from .claim import Lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery taken for sending, with all that rendering needs."""
+
+    id: int
+    uid: UUID
+    channel_id: int
+    epoch: int
+    lane_id: int | None
+    sequence: int | None
+    status: str
+    subscription_id: int
+    recipient: str
+    attempt_count: int
+    crash_count: int
+    created_at: datetime
+    # The last one of its lane that was sent or will be; skipped and cancelled ones do not count.
+    previous_uid: UUID | None
+    previous_sequence: int | None
+    body: str | None  # None: not rendered yet
+    headers: Sequence[Sequence[str]] | None
+    query: Sequence[Sequence[str]] | None
+    event_uid: UUID
+    event_type: str
+    event_label: str
+    event_source: str
+    occurred_at: datetime
+    ordering_key: str
+    data: str | None  # None where the body is rendered already
+
+
+_FETCH = """
+WITH held AS MATERIALIZED (
+  SELECT c.id, c.epoch, c.wake, h.room, h.depth, k.opened_at IS NOT NULL AS is_open,
+    k.failures > 0 AS is_ailing, k.backlog_left > 0 AS has_backlog,
+    extract(epoch FROM now() - k.closed_at)::float8 AS since_closed,
+    c.is_paused OR coalesce(c.not_before > now(), false) OR (k.opened_at IS NOT NULL AND NOT h.probes) AS is_paused,
+    h.single AND EXISTS (
+      SELECT FROM notifications_channel s WHERE s.circuit_id = c.circuit_id AND s.id <> c.id
+        AND s.leased_until > clock_timestamp() AND cardinality(s.in_flight) > 0) AS has_to_wait
+  FROM unnest(%(channels)s::bigint[], %(epochs)s::bigint[], %(rooms)s::int[], %(depths)s::int[],
+              %(probes)s::bool[], %(singles)s::bool[]) h(id, epoch, room, depth, probes, single)
+  JOIN notifications_channel c ON c.id = h.id AND c.epoch = h.epoch
+  JOIN notifications_circuit k ON k.id = c.circuit_id
+  WHERE c.leased_until > clock_timestamp()
+), work AS MATERIALIZED (
+  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*
+  FROM held CROSS JOIN LATERAL (
+    SELECT d.* FROM notifications_delivery d
+    WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
+      AND d.due_at <= now() AND d.id <> ALL(%(busy)s::bigint[])
+    ORDER BY d.due_at, d.id LIMIT held.room * held.depth) d
+  WHERE NOT (held.is_paused OR held.has_to_wait)
+  UNION ALL
+  SELECT held.id AS claimed_by, l.id AS of_lane, l.tail, d.* FROM held CROSS JOIN LATERAL (
+    SELECT l.id, l.next_sequence, l.tail FROM notifications_lane l
+    WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
+    ORDER BY l.due_at LIMIT held.room) l
+  LEFT JOIN LATERAL (
+    SELECT d.* FROM notifications_delivery d
+    WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
+    ORDER BY d.sequence LIMIT held.depth) d ON true
+  WHERE NOT (held.is_paused OR held.has_to_wait)
+), marked AS (
+  UPDATE notifications_channel c SET in_flight = c.in_flight || w.ids
+  FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work
+              WHERE status IN ('pending', 'retrying') GROUP BY claimed_by) w,
+    -- Several of these rows are locked elsewhere too: always in this order.
+    (SELECT id FROM notifications_channel WHERE id IN (SELECT claimed_by FROM work) ORDER BY id FOR UPDATE) locked
+  WHERE c.id = w.claimed_by AND held.id = c.id AND locked.id = c.id AND c.epoch = held.epoch
+    AND c.leased_until > clock_timestamp()
+    -- The rows above are those of the snapshot: whoever changed some since has moved the wake counter.
+    AND c.wake = held.wake
+  RETURNING c.id
+)
+SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.has_backlog, held.since_closed,
+       held.has_to_wait OR (marked.id IS NULL AND EXISTS (
+         SELECT FROM work m WHERE m.claimed_by = held.id AND m.status IN ('pending', 'retrying'))) AS missed,
+       w.of_lane, w.tail,
+       w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
+       w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
+       e.uid, t.code, t.label, e.source, e.occurred_at, e.ordering_key, CASE WHEN b.body IS NULL THEN e.data END
+FROM held
+LEFT JOIN marked ON marked.id = held.id
+LEFT JOIN work w ON w.claimed_by = held.id AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held')
+LEFT JOIN LATERAL (
+  SELECT p.uid, p.sequence FROM notifications_delivery p
+  WHERE p.lane_id = w.lane_id AND p.sequence < w.sequence AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+  ORDER BY p.sequence DESC LIMIT 1) p ON true
+LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at
+LEFT JOIN events_event e ON e.id = w.event_id
+LEFT JOIN events_eventtype t ON t.id = e.type_id
+ORDER BY w.of_lane, w.sequence, w.due_at, w.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one look at the leased channels found."""
+
+    claimed: list[Claimed]
+    # Lanes that are due and have nothing left to send, with the tail that they were seen at.
+    empty_lanes: dict[int, int]
+
+
+def fetch(leases: Iterable[Lease]) -> Work:
+    """Take what is due on these channels, up to the room of each; lanes together and in order.
+
+    The ids are written to their channels in the same statement, before anything is sent. A lease
+    that turns out to be lost or paused is marked so.
+    """
+    asked = {lease.channel_id: lease for lease in leases}
+    parameters: dict[str, Any] = {
+        "channels": list(asked),
+        "epochs": [lease.epoch for lease in asked.values()],
+        "rooms": [lease.room for lease in asked.values()],
+        "depths": [lease.depth for lease in asked.values()],
+        "probes": [lease.probes for lease in asked.values()],
+        "singles": [lease.is_single for lease in asked.values()],
+        "busy": [delivery for lease in asked.values() for delivery in lease.busy],
+        "busy_lanes": [lane for lease in asked.values() for lane in lease.busy_lanes],
+    }
+    singles = [lease.circuit_id for lease in asked.values() if lease.is_single]
+    if singles:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # A statement of its own, so that the next one sees what the others hold in flight.
+            cursor.execute(
+                "SELECT id FROM notifications_channel WHERE circuit_id = ANY(%s) ORDER BY id FOR UPDATE",
+                [singles],
+            )
+            rows = _rows(parameters)
+    else:
+        rows = _rows(parameters)
+    seen: set[int] = set()
+    work = Work([], {})
+    for (
+        channel_id,
+        wake,
+        is_paused,
+        is_open,
+        is_ailing,
+        backlog,
+        closed,
+        missed,
+        of_lane,
+        tail,
+        *columns,
+    ) in rows:
+        lease = asked[channel_id]
+        if channel_id not in seen:
+            seen.add(channel_id)
+            lease.wake, lease.is_paused, lease.is_open, lease.is_ailing = wake, is_paused, is_open, is_ailing
+            lease.has_backlog, lease.seconds_since_closed, lease.may_have_work = backlog, closed, missed
+        if columns[0] is not None:
+            work.claimed.append(_claimed(columns))
+        elif of_lane is not None:
+            work.empty_lanes[of_lane] = tail
+    for channel_id, lease in asked.items():
+        lease.is_lost = lease.is_lost or channel_id not in seen
+    return work
+
+
+def _rows(parameters: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FETCH, parameters)
+        return list(cursor.fetchall())
+
+
+_NAMES = tuple(field.name for field in fields(Claimed))
+_PAIRS = (_NAMES.index("headers"), _NAMES.index("query"))
+
+
+def _claimed(columns: list[Any]) -> Claimed:
+    for index in _PAIRS:
+        columns[index] = None if columns[index] is None else json.loads(columns[index])
+    return Claimed(**dict(zip(_NAMES, columns, strict=True)))

@@ -1,0 +1,86 @@
+"""How much may be fetched for each leased channel now: its pace, its rate, and its circuit decide."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from . import ration
+from .breaker import slow_start
+from .channels import share
+from .circuits import take_probes
+from .claim import PIPELINE, Lease
+from .destinations import Directory, Sender, Unusable
+from .pace import Paces
+from .pause import pause, rest
+
+# A rate limit that is used up rests the channel, at least so long: tokens then come several at a time.
+_SHORTEST_REST = 0.1  # seconds
+
+
+def find_room(
+    leases: Mapping[int, Lease], directory: Directory, paces: Paces, *, room: int, careful_slots: int
+) -> dict[int, Sender]:
+    """Set room and depth of the leases to fetch for, longest unserved first; return their senders.
+
+    `room` is how many runs there is room for in all, `careful_slots` how many of them for destinations that
+    are not known to be fast.
+    """
+    asking = [lease for lease in leases.values() if lease.may_have_work and not lease.is_over]
+    if probing := [lease for lease in asking if lease.is_open and not lease.runs]:
+        take_probes(probing)
+    careful = careful_slots - paces.careful()
+    given: defaultdict[int, int] = defaultdict(int)  # in this look, by circuit
+    senders: dict[int, Sender] = {}
+    rated: list[Lease] = []
+    for lease in sorted(asking, key=lambda lease: lease.served_at):
+        pace = paces.of(lease.destination)
+        wanted = min(room, pace.room() - given[lease.circuit_id])
+        if not pace.is_fast:
+            wanted = min(wanted, careful)
+        if wanted <= 0 or lease.is_over or (lease.is_open and not lease.probes):
+            continue
+        try:
+            sender = directory.sender(*lease.destination)
+        except Unusable as fault:
+            lease.is_paused = True
+            pause(lease, str(fault))
+            continue
+        most = slow_start(sender.max_in_flight, lease.seconds_since_closed)
+        lease.is_single = most == 1
+        lease.room = min(wanted, share(most, lease.shard) - lease.runs, most - pace.under_way)
+        lease.depth = PIPELINE
+        if lease.probes:
+            lease.room, lease.depth = min(lease.room, 1), 1
+        if lease.room <= 0:
+            continue
+        room -= lease.room
+        careful -= 0 if pace.is_fast else lease.room
+        given[lease.circuit_id] += lease.room
+        senders[lease.channel_id] = sender
+        if lease.has_backlog or sender.rate_per_minute:
+            rated.append(lease)
+    if rated:
+        _ration(rated, senders)
+    return senders
+
+
+def _ration(rated: list[Lease], senders: dict[int, Sender]) -> None:
+    """Cut what is fetched for these leases to what their rates allow now."""
+    wanted: defaultdict[int, int] = defaultdict(int)
+    for lease in rated:
+        wanted[lease.circuit_id] += lease.room * lease.depth
+    granted = ration.take(wanted)
+    left = {circuit: tokens for circuit, (tokens, _) in granted.items()}
+    for lease in rated:
+        tokens = left[lease.circuit_id]
+        if not tokens:
+            del senders[lease.channel_id]
+            lease.is_paused = True
+            rest(lease, max(_SHORTEST_REST, granted[lease.circuit_id][1]), "rate")
+            continue
+        lease.room = min(lease.room, tokens)
+        lease.depth = min(lease.depth, tokens // lease.room)
+        lease.tokens = lease.room * lease.depth
+        left[lease.circuit_id] -= lease.tokens
+    unused = {circuit: tokens for circuit, tokens in left.items() if tokens}
+    if unused:
+        ration.give_back(unused)
