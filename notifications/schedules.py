@@ -4,7 +4,7 @@ from typing import Any
 
 from django_q.models import Schedule
 
-# The safety net behind lost wake-ups, and the month partitions.
+# The safety nets behind lost wake-ups and pauses that are over, and the month partitions.
 SCHEDULES: list[dict[str, Any]] = [
     {
         "name": "bellwether: deliver",
@@ -12,6 +12,12 @@ SCHEDULES: list[dict[str, Any]] = [
         "schedule_type": Schedule.MINUTES,
         "minutes": 1,
         "cluster": "delivery",
+    },
+    {
+        "name": "bellwether: go on",
+        "func": "notifications.tasks.go_on",
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
     },
     {
         "name": "bellwether: partitions",

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from . import partitions
+from . import parking, partitions
 from .agenda import read_agenda
 from .engine import Engine
 from .nudge import start_drain
@@ -32,6 +32,11 @@ def _go_on() -> None:
     """
     if read_agenda().next_in < HORIZON:
         start_drain()
+
+
+def go_on() -> int:
+    """Take back what was held for a pause that is over, should whoever ended it not have come so far."""
+    return parking.go_on()
 
 
 def make_partitions() -> list[str]:
