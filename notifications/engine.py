@@ -78,6 +78,9 @@ class Engine:
             # Not registered any more: a last slow send must not keep others from starting.
             self._hand_over()
             self._finish()
+        except Exception:
+            self._save_what_is_known()
+            raise
         finally:
             self._holdings.close()
             self._waiter.close()
@@ -104,6 +107,13 @@ class Engine:
             self._announced = True
             return None
         return min(next_in, LONGEST_WAIT)
+
+    def _save_what_is_known(self) -> None:
+        """After a bug of ours: write down what was sent, and give back the rest, before the worker ends."""
+        try:
+            self._finish()
+        except Exception:
+            log.exception("not everything was settled; its leases run out")
 
     def _finish(self) -> None:
         """Let the sends under way end, settle them, and give everything back."""

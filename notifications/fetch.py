@@ -9,7 +9,9 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from . import prepared
 from .claim import Lease
+from .prepared import array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +126,16 @@ def fetch(leases: Iterable[Lease]) -> Work:
     that turns out to be lost or paused is marked so.
     """
     asked = {lease.channel_id: lease for lease in leases}
-    parameters: dict[str, Any] = {
-        "channels": list(asked),
-        "epochs": [lease.epoch for lease in asked.values()],
-        "rooms": [lease.room for lease in asked.values()],
-        "depths": [lease.depth for lease in asked.values()],
-        "probes": [lease.probes for lease in asked.values()],
-        "singles": [lease.is_single for lease in asked.values()],
-        "busy": [delivery for lease in asked.values() for delivery in lease.busy],
-        "busy_lanes": [lane for lease in asked.values() for lane in lease.busy_lanes],
+    held = asked.values()
+    parameters = {
+        "channels": array(asked),
+        "epochs": array(lease.epoch for lease in held),
+        "rooms": array(lease.room for lease in held),
+        "depths": array(lease.depth for lease in held),
+        "probes": array(lease.probes for lease in held),
+        "singles": array(lease.is_single for lease in held),
+        "busy": array(delivery for lease in held for delivery in lease.busy),
+        "busy_lanes": array(lane for lease in held for lane in lease.busy_lanes),
     }
     singles = [lease.circuit_id for lease in asked.values() if lease.is_single]
     if singles:
@@ -142,9 +145,9 @@ def fetch(leases: Iterable[Lease]) -> Work:
                 "SELECT id FROM notifications_channel WHERE circuit_id = ANY(%s) ORDER BY id FOR UPDATE",
                 [singles],
             )
-            rows = _rows(parameters)
+            rows = prepared.run(_FETCH, parameters)
     else:
-        rows = _rows(parameters)
+        rows = prepared.run(_FETCH, parameters)
     seen: set[int] = set()
     work = Work([], {})
     for (
@@ -172,12 +175,6 @@ def fetch(leases: Iterable[Lease]) -> Work:
     for channel_id, lease in asked.items():
         lease.is_lost = lease.is_lost or channel_id not in seen
     return work
-
-
-def _rows(parameters: dict[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(_FETCH, parameters)
-        return list(cursor.fetchall())
 
 
 _NAMES = tuple(field.name for field in fields(Claimed))

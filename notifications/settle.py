@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 
+from . import prepared
 from .claim import Lease
 from .fetch import Claimed
 from .judge import Decision
+from .prepared import array
 from .transports.base import Outcome
 
 
@@ -54,7 +55,8 @@ WITH r AS MATERIALIZED (
     (id, delivery_id, number, verdict, status_code, error_class, detail, duration_ms, address, request_headers,
      response_headers, response_body, worker, epoch, is_fenced, started_at)
   SELECT r.attempt_id, r.delivery_id, r.number, r.verdict, r.code, r.error_class, r.detail, r.ms, r.address,
-         r.request_headers, r.response_headers, r.response_body, %(worker)s, r.epoch, held.id IS NULL, r.started_at
+         r.request_headers, r.response_headers, r.response_body, %(worker)s::text, r.epoch, held.id IS NULL,
+         r.started_at
   FROM r LEFT JOIN held ON held.id = r.channel_id AND held.epoch = r.epoch
   WHERE r.verdict IS NOT NULL
   ON CONFLICT (id, started_at) DO NOTHING
@@ -85,7 +87,7 @@ WITH r AS MATERIALIZED (
   UPDATE notifications_channel c SET
     leased_until = t.until, due_at = t.until,
     in_flight = ARRAY(SELECT unnest(c.in_flight) EXCEPT ALL SELECT unnest(held.done))
-  FROM held, (SELECT clock_timestamp() + make_interval(secs => %(lease)s) AS until) t
+  FROM held, (SELECT clock_timestamp() + make_interval(secs => %(lease)s::float8) AS until) t
   WHERE c.id = held.id AND c.epoch = held.epoch
 )
 SELECT id FROM held
@@ -105,17 +107,15 @@ def settle(
     safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
     parameters = _lanes(results) | {
         "results": msgspec.json.encode([_row(result) for result in results]).decode(),
-        "held": list(given),
-        "held_epoch": [lease.epoch for lease in given.values()],
-        "free": [one.id for one in done],
-        "free_of": [one.channel_id for one in done],
-        "free_epoch": [one.epoch for one in done],
+        "held": array(given),
+        "held_epoch": array(lease.epoch for lease in given.values()),
+        "free": array(one.id for one in done),
+        "free_of": array(one.channel_id for one in done),
+        "free_epoch": array(one.epoch for one in done),
         "lease": settings.DELIVERY_LEASE_SECONDS,
         "worker": worker,
     }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(_SETTLE, parameters)
-        kept = {row[0] for row in cursor.fetchall()}
+    kept = {row[0] for row in prepared.run(_SETTLE, parameters)}
     for channel_id, lease in given.items():
         if channel_id in kept:
             lease.safe_until = safe_until
@@ -169,10 +169,10 @@ def _lanes(results: Sequence[Result]) -> dict[str, Any]:
             wait = decision.wait.total_seconds() if decision.wait is not None else 0.0
             heads[claimed.lane_id] = (result, claimed.sequence, wait, None)
     return {
-        "lane": list(heads),
-        "lane_of": [head[0].claimed.channel_id for head in heads.values()],
-        "lane_epoch": [head[0].claimed.epoch for head in heads.values()],
-        "next": [head[1] for head in heads.values()],
-        "lane_wait": [head[2] for head in heads.values()],
-        "blocked": [head[3] for head in heads.values()],
+        "lane": array(heads),
+        "lane_of": array(head[0].claimed.channel_id for head in heads.values()),
+        "lane_epoch": array(head[0].claimed.epoch for head in heads.values()),
+        "next": array(head[1] for head in heads.values()),
+        "lane_wait": array(head[2] for head in heads.values()),
+        "blocked": array(head[3] for head in heads.values()),
     }

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from standardwebhooks import Webhook
@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
 from notifications import claim, fetch, operate
-from notifications.engine import Engine
+from notifications.engine import LOOK_EVERY, Engine
 from notifications.fan_out import fan_out
 from notifications.models import (
     Attempt,
@@ -661,3 +661,31 @@ def test_two_keys_never_look_alike_in_the_lane_header(catalog, https_receiver):
 
     lanes = {request.headers["bellwether-lane"].split(":", 1)[1] for request in https_receiver.received}
     assert lanes == {"account:%C3%A9", "account:%C3%A8", "account:a b"}
+
+
+def test_a_bug_in_the_loop_ends_the_worker_with_all_that_was_sent_written_down(catalog, https_receiver):
+    WebhookSubscriptionFactory()
+    publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "1"}})
+    moved = threading.Event()
+
+    def answer(request):
+        # The worker's own table goes while it sends: nothing of the kind is expected of a database.
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE events_inboxentry RENAME TO elsewhere")
+        connection.close()
+        moved.set()
+        time.sleep(2 * LOOK_EVERY)  # the loop looks for new events meanwhile, and fails
+        return 204, {}, b""
+
+    https_receiver.script = answer
+    try:
+        with pytest.raises(ProgrammingError):
+            Engine(budget=10).run()
+    finally:
+        if moved.is_set():
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE elsewhere RENAME TO events_inboxentry")
+
+    assert Delivery.objects.get().status == "delivered"
+    assert len(https_receiver.received) == 1
+    assert not Channel.objects.exclude(leased_until=None).exists(), "everything is given back"
