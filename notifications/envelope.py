@@ -27,16 +27,14 @@ def compose(
         value = _value(parameter, context)
         in_body = parameter.placement == Parameter.Placement.BODY
         placed[parameter.placement][parameter.name] = value if in_body else _text(value)
-    head = {
-        "id": ids.public("evt", claimed.event_uid),
-        "type": claimed.event_type,
-        "timestamp": timestamp(claimed.occurred_at),
-        "queue": notification.queue,
-        "ordering_key": claimed.ordering_key,
-        "sequence": claimed.sequence,
-    }
     # The payload goes in as text: parsing and writing it again would turn 19.90 into 19.9.
-    body = f'{_json(head)[:-1]}, "data": {claimed.data}, "parameters": {_json(placed["body"])}}}'
+    body = (
+        f'{{"id": "{ids.public("evt", claimed.event_uid)}", "type": {_quote(claimed.event_type)}, '
+        f'"timestamp": "{timestamp(claimed.occurred_at)}", "queue": {_quote(notification.queue)}, '
+        f'"ordering_key": {_quote(claimed.ordering_key)}, '
+        f'"sequence": {"null" if claimed.sequence is None else claimed.sequence}, '
+        f'"data": {claimed.data}, "parameters": {_json(placed["body"]) if placed["body"] else "{}"}}}'
+    )
     return body, tuple(placed["header"].items()), tuple(placed["query"].items())
 
 
@@ -77,12 +75,13 @@ def _text(value: Any) -> str:
     return " ".join(text.split())
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_decimal)
-
-
 def _decimal(value: object) -> str:
     """A decimal of the payload becomes a string, so that no receiver reads it as a float."""
     if isinstance(value, Decimal):
         return str(value)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+# Made once: json.dumps() would make an encoder for each value.
+_json = json.JSONEncoder(ensure_ascii=False, default=_decimal).encode
+_quote = json.encoder.encode_basestring

@@ -34,7 +34,7 @@ def fan_out(*, limit: int = BATCH) -> int:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         cursor.execute("UPDATE events_inboxentry SET due_at = NULL WHERE due_at <= clock_timestamp()")
         cursor.execute(
-            """SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id, e.data
+            """SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id
                FROM events_inboxentry i
                JOIN events_event e ON e.id = i.event_id
                JOIN events_eventtype t ON t.id = e.type_id
@@ -60,7 +60,7 @@ class _Batch:
     default_profile: int | None
 
     @classmethod
-    def read(cls, rows: list[tuple[int, int, str, str, int | None, str]]) -> "_Batch":
+    def read(cls, rows: list[tuple[int, int, str, str, int | None]]) -> "_Batch":
         routed: dict[int, set[int]] = defaultdict(set)
         routes = Route.objects.filter(event_type_id__in={row[1] for row in rows})
         for type_id, queue_id in routes.values_list("event_type_id", "queue_id"):
@@ -68,16 +68,21 @@ class _Batch:
         by_queue: dict[int, list[Plan]] = defaultdict(list)
         for plan in plans.load(set().union(*routed.values())):
             by_queue[plan.queue_id].append(plan)
+        data = _data(rows) if any(plan.looks_inside for queue in by_queue.values() for plan in queue) else {}
+        flows = {
+            (type_id, queue_id): frozenset(routed[type_id] & {queue_id} if queue_id else routed[type_id])
+            for type_id, queue_id in {(row[1], row[4]) for row in rows}
+        }
         facts = [
             Fact(
                 id=event_id,
                 type_id=type_id,
                 operation=operation,
                 ordering_key=key,
-                queue_ids=frozenset(routed[type_id] & {queue_id} if queue_id else routed[type_id]),
-                data=_LazyData(data),
+                queue_ids=flows[type_id, queue_id],
+                data=_LazyData(data[event_id]) if data else {},
             )
-            for event_id, type_id, operation, key, queue_id, data in rows
+            for event_id, type_id, operation, key, queue_id in rows
         ]
         rules, default = (
             plans.profiles_by_type()
@@ -107,6 +112,13 @@ class _Batch:
                     for address in recipients(plan, fact)
                 ]
         return found
+
+
+def _data(rows: list[tuple[int, int, str, str, int | None]]) -> dict[int, str]:
+    """Return the payloads, which are most of what there is to read, and seldom needed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, data FROM events_event WHERE id = ANY(%s)", [[row[0] for row in rows]])
+        return dict(cursor.fetchall())
 
 
 class _LazyData(dict[str, object]):

@@ -54,6 +54,11 @@ class Plan:
         """Whether the notification is an email."""
         return self.endpoint_id is None
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the payload decides who gets it."""
+        return bool(self.conditions or self.address_tokens)
+
 
 def resolve(data: Mapping[str, Any], token: str) -> Any:
     """Return the value at a dotted token path of the payload, or None where there is none."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -46,7 +45,13 @@ def in_order(message: Message, claimed: Claimed) -> Message:
     """Return the message with the order headers of this try: what came before it may have been skipped since."""
     if claimed.lane_id is None or claimed.recipient:
         return message
-    return replace(message, headers=(*envelope.order_headers(claimed), *message.headers))
+    return Message(
+        id=message.id,
+        body=message.body,
+        headers=(*envelope.order_headers(claimed), *message.headers),
+        query=message.query,
+        recipient=message.recipient,
+    )
 
 
 def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,8 @@ A socket's own time-out bounds each read, so a peer that drips a byte a second i
 Here one thread per process watches the conversations that are running and shuts the socket of
 each that outlives its time.
 
-1. It shuts a duplicate of the descriptor: the TLS handshake detaches the socket it wraps.
+1. It shuts a duplicate of the descriptor, because the TLS handshake detaches the socket it wraps; or a
+   socket that is lent, and taken back before it is closed: its number may be another's a moment later.
 2. "Done" and "cut" exclude each other under a lock, so a connection that goes back to its pool is
    never cut afterwards.
 3. A conversation that was cut is a time-out, whatever its last read seemed to say.
@@ -22,12 +23,12 @@ from typing import Self
 class Deadline:
     """Bounds one conversation to `seconds`; use it as a context manager around the whole of it."""
 
-    __slots__ = ("_cut", "_done", "_handle", "_lock", "at")
+    __slots__ = ("_cut", "_done", "_is_lent", "_socket", "at")
 
     def __init__(self, seconds: float) -> None:
         self.at = time.monotonic() + seconds
-        self._lock = threading.Lock()
-        self._handle: socket.socket | None = None
+        self._socket: socket.socket | None = None
+        self._is_lent = False
         self._done = False
         self._cut = False
 
@@ -47,48 +48,65 @@ class Deadline:
     def watch(self, sock: socket.socket) -> None:
         """From now on this socket is the one to shut."""
         handle = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
-        with self._lock:
-            previous, self._handle = self._handle, handle
-            if previous is not None:
-                previous.close()
-            if self._cut:
-                _shut(handle)
+        self._replace(handle, is_lent=False)
+
+    def watch_lent(self, sock: socket.socket) -> None:
+        """Watch without a duplicate, which is cheap; the lender calls `let_go` or `finish` before it closes it."""
+        self._replace(sock, is_lent=True)
+
+    def let_go(self) -> None:
+        """Shut nothing any more until another socket is watched; time still runs."""
+        self._replace(None, is_lent=False)
 
     def finish(self) -> bool:
         """End the watch; False if the conversation was cut, which makes it a time-out."""
-        with self._lock:
-            self._done = True
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
-        _watchdog.discard(self)
+        if not self._done:
+            with _watchdog.lock:
+                self._done = True
+                _watchdog.running.discard(self)
+                self._drop()
         return not self._cut
 
     def cut(self) -> None:
         """Shut the socket, unless the conversation is done."""
-        with self._lock:
+        with _watchdog.lock:
             if self._done or self._cut:
                 return
             self._cut = True
-            if self._handle is not None:
-                _shut(self._handle)
+            self._shut()
 
+    def _replace(self, sock: socket.socket | None, *, is_lent: bool) -> None:
+        with _watchdog.lock:
+            self._drop()
+            self._socket, self._is_lent = sock, is_lent
+            if self._cut:
+                self._shut()
 
-def _shut(handle: socket.socket) -> None:
-    with suppress(OSError):  # the peer may have been faster
-        handle.shutdown(socket.SHUT_RDWR)
+    def _drop(self) -> None:
+        if self._socket is not None:
+            if not self._is_lent:
+                self._socket.close()
+            self._socket = None
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # the peer may have been faster
+                # Not SSLSocket's own, which turns the socket to plain text under its reader.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class _Watchdog:
     def __init__(self) -> None:
-        self._wake = threading.Condition()
-        self._running: set[Deadline] = set()
+        self.lock = threading.Lock()
+        self.running: set[Deadline] = set()
+        self._wake = threading.Condition(self.lock)
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
 
     def add(self, deadline: Deadline) -> None:
-        with self._wake:
-            self._running.add(deadline)
+        # Leaving, a deadline does not tell the thread: it wakes once for nothing, which is cheaper.
+        with self.lock:
+            self.running.add(deadline)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
                 self._thread.start()
@@ -96,18 +114,13 @@ class _Watchdog:
                 self._wakes_at = deadline.at
                 self._wake.notify()
 
-    def discard(self, deadline: Deadline) -> None:
-        # The thread is not told: it wakes once for nothing, which is cheaper than a wake-up a send.
-        with self._wake:
-            self._running.discard(deadline)
-
     def _watch(self) -> None:
         while True:
-            with self._wake:
+            with self.lock:
                 now = time.monotonic()
-                late = [deadline for deadline in self._running if deadline.at <= now]
-                self._running.difference_update(late)
-                self._wakes_at = min((deadline.at for deadline in self._running), default=float("inf"))
+                late = [deadline for deadline in self.running if deadline.at <= now]
+                self.running.difference_update(late)
+                self._wakes_at = min((deadline.at for deadline in self.running), default=float("inf"))
                 if not late:
                     idle = self._wakes_at == float("inf")
                     self._wake.wait(None if idle else self._wakes_at - now)

@@ -1,161 +1,101 @@
-"""Connections to webhook receivers: requests' adapter with the address guard and a wall clock inside.
+"""Kept connections to webhook receivers: requests' adapter over urllib3's pools, and no more than that.
 
-Everything that differs from `requests` as it comes is here:
-
-1. The socket is opened by the guard, so the addresses that were vetted are those connected to.
-2. Each exchange has a deadline that shuts its socket, while connecting, shaking hands and reading.
-3. A connection failure carries its kind; after the request has begun, errors are those of requests.
-4. A kept connection is dropped after a few idle seconds, before receivers close theirs: a request that
+1. A kept connection is dropped after a few idle seconds, before receivers close theirs: a request that
    meets a closing connection would have an unknown outcome.
+2. What requests and urllib3 do around an exchange for redirects, proxies, cookies and retries is left out:
+   callouts want none of it, and it was four fifths of their cost.
 """
 
-import http.client
 import os
-import socket
-import ssl
+import queue
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from typing import Any, cast
 
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPSConnection
 
-from smtpprofiles import guard
-from smtpprofiles.deadline import Deadline
 from smtpprofiles.tls import client_context
 
-CONNECT_SECONDS = 5.0
+from .answer import Answer
+from .connect import Callout, Configuration, GuardedConnection
+
 IDLE_SECONDS = 4.0
 AGE_SECONDS = 300.0  # then the name is looked up, and vetted, again
 
 
-class NotConnected(Exception):  # noqa: N818 - named for the fact
-    """No request was sent: there is no connection. `error_class` is as in Outcome."""
+class _Idle(deque[Any]):
+    """What urllib3 needs of a queue.LifoQueue, without its locks: a deque's own steps are atomic."""
 
-    def __init__(self, error_class: str, detail: str) -> None:
-        super().__init__(detail)
-        self.error_class = error_class
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
 
-
-class Exchange(threading.local):
-    """What the connection under the current thread's request has to know, and found out."""
-
-    deadline: Deadline | None = None
-    address: str = ""
-
-
-exchange = Exchange()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """What two destinations must share to share connections."""
-
-    ca_certificate: str
-    ca_bundle: str
-    allowed_networks: tuple[str, ...]
-    connect_to: tuple[str, ...]
-
-
-class FinalResponse(http.client.HTTPResponse):
-    """The final answer: http.client takes every interim one but 100 for it, 103 Early Hints say (RFC 9110 §15.2)."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 101 < status < 200:
-                return version, status, reason
-            # An endless row of them is ended by the deadline.
-            while self.fp.readline(65_537).strip():
-                pass
-
-
-class GuardedConnection(HTTPSConnection):
-    """An HTTPS connection that only the address guard opens."""
-
-    response_class = FinalResponse
-
-    def __init__(self, *args: Any, configuration: Configuration, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.configuration = configuration
-        self.address = ""
-        self.opened_at = self.used_at = 0.0
-
-    def _new_conn(self) -> socket.socket:
-        deadline, port = exchange.deadline, self.port or 443
-        assert deadline is not None, "connections are opened within an exchange only"
-        setting = "OUTBOUND_ALLOWED_NETWORKS"
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002
         try:
-            sock = guard.connect(
-                self.host,
-                port,
-                timeout=min(CONNECT_SECONDS, deadline.remaining()),
-                allowed_networks=guard.networks(self.configuration.allowed_networks, setting),
-                connect_to=guard.connect_to_map(self.configuration.connect_to),
-                setting=setting,
-            )
-        except guard.AddressRefused as error:
-            raise NotConnected("address_refused", str(error)) from error
-        except socket.gaierror as error:
-            raise NotConnected("dns", f"The name {self.host} was not resolved: {error.strerror}.") from error
-        except TimeoutError as error:
-            raise NotConnected("timeout", f"No connection to {self.host} in time: {error}.") from error
-        except OSError as error:
-            raise NotConnected("connect", f"No connection to {self.host}: {error.strerror}.") from error
-        self.address = guard.show(sock.getpeername())
-        exchange.address = self.address
-        sock.settimeout(min(CONNECT_SECONDS, max(deadline.remaining(), 0.001)))
-        deadline.watch(sock)
-        return sock
+            return self.pop()
+        except IndexError:
+            raise queue.Empty from None
 
-    def connect(self) -> None:
-        """Connect and shake hands, or raise NotConnected."""
-        try:
-            super().connect()
-        except ssl.SSLCertVerificationError as error:
-            why = f"The certificate of {self.host} is not trusted: {error.verify_message}."
-            raise NotConnected("tls", why) from error
-        except TimeoutError as error:
-            raise NotConnected("timeout", f"{self.host} did not finish the TLS handshake in time.") from error
-        except ssl.SSLError as error:
-            reason = (error.reason or str(error)).replace("_", " ").lower()
-            raise NotConnected("tls", f"The TLS handshake with {self.host} failed: {reason}.") from error
-        except OSError as error:
-            why = f"{self.host} closed the connection during the TLS handshake."
-            raise NotConnected("tls", why) from error
-        self.opened_at = time.monotonic()
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
+        if len(self) >= self._size:
+            raise queue.Full
+        self.append(item)
+
+    def qsize(self) -> int:
+        return len(self)
 
 
 class GuardedPool(HTTPSConnectionPool):
     """Kept connections to one host."""
 
     ConnectionCls = GuardedConnection
+    QueueCls = _Idle  # type: ignore[assignment]
+
+    def post(self, callout: Callout) -> Answer:
+        """Send once. NotConnected before anything was sent, then http.client.HTTPException or OSError."""
+        connection = cast(GuardedConnection, self._get_conn())
+        connection.callout = callout
+        try:
+            self._validate_conn(connection)
+            found = connection.exchange(callout.content)
+            if not found.is_reusable:
+                connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._put_conn(connection)
+        return found
 
     def _validate_conn(self, conn: Any) -> None:
         now = time.monotonic()
-        if conn.sock is not None:
-            if now - conn.used_at > IDLE_SECONDS or now - conn.opened_at > AGE_SECONDS:
-                conn.close()
-            elif exchange.deadline is not None:
-                exchange.deadline.watch(conn.sock)
-        super()._validate_conn(conn)
-        exchange.address = conn.address
+        if conn.sock is not None and (
+            now - conn.used_at > IDLE_SECONDS or now - conn.opened_at > AGE_SECONDS
+        ):
+            conn.close()
+        if conn.sock is None:
+            super()._validate_conn(conn)
+        conn.callout.address = conn.address
+        conn.callout.deadline.watch_lent(conn.sock)
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
-            # Before another thread may take it: from here on nothing of this exchange may cut it.
-            if exchange.deadline is not None and not exchange.deadline.finish():
+            # Before another thread may take it: from here on nothing of this callout may cut it.
+            if conn.callout is not None and not conn.callout.deadline.finish():
                 conn.close()
+            conn.callout = None
             conn.used_at = time.monotonic()
         super()._put_conn(conn)
 
 
 class GuardedAdapter(HTTPAdapter):
     """requests' adapter over guarded pools; the TLS context is built once."""
+
+    poolmanager: PoolManager
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -172,26 +112,21 @@ class GuardedAdapter(HTTPAdapter):
         def guarded_pool(host: str, port: int | None = None, **options: Any) -> GuardedPool:
             return GuardedPool(host, port, configuration=configuration, **options)
 
-        self.poolmanager.pool_classes_by_scheme = {"https": guarded_pool}
+        self.poolmanager.pool_classes_by_scheme = cast(Any, {"https": guarded_pool})
 
-    def get_connection_with_tls_context(self, request: Any, *_args: Any, **_options: Any) -> Any:
-        """The pool of the request's host: only the host tells pools apart, TLS is the manager's."""
-        host = request.url.split("/", 3)[2]
-        return self.poolmanager.connection_from_host(host, 443, "https")
+    def pool(self, host: str) -> GuardedPool:
+        """The pool of a host: only the host tells pools apart, TLS is the manager's."""
+        manager = self.poolmanager
+        try:
+            return cast(GuardedPool, manager.pools[cast(Any, host)])
+        except KeyError:
+            context = {**manager.connection_pool_kw, "scheme": "https", "host": host, "port": 443}
+            return cast(GuardedPool, manager.connection_from_pool_key(cast(Any, host), context))
 
-    def request_url(self, request: Any, _proxies: Any) -> str:
-        """Path and query: there is no proxy, and an URL of ours always has a path."""
-        return f"/{request.url.split('/', 3)[3]}"
-
-    def build_response(self, request: Any, raw: Any) -> requests.Response:
-        """What the caller looks at: parsing cookies and guessing an encoding would serve nobody."""
-        response = requests.Response()
-        response.status_code, response.raw, response.url = raw.status, raw, request.url
-        response.headers = raw.headers
-        return response
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Nothing to set per request: the context verifies, always."""
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_options: Any) -> Answer:
+        """Send a callout, with TLS always verified; errors are those of GuardedPool.post."""
+        assert isinstance(request, Callout), "this adapter sends callouts only"
+        return self.pool(request.host).post(request)
 
 
 _adapters: dict[Configuration, GuardedAdapter] = {}

@@ -30,3 +30,8 @@ def show(headers: Iterable[tuple[str, str]], *, masked: Mapping[str, str] | None
     masked = masked or {}
     lines = (f"{name}: {masked.get(name.lower(), value)}" for name, value in headers)
     return "\n".join(lines).replace("\0", "")[:_SHOWN_LIMIT]
+
+
+def show_lines(text: str) -> str:
+    """Headers for the log from their lines as they are sent, each ended by CRLF."""
+    return text[:-2].replace("\r\n", "\n").replace("\0", "")[:_SHOWN_LIMIT]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urljoin
 
@@ -71,6 +72,7 @@ def retry_after(value: str | None, *, status: int, now: datetime) -> timedelta |
     return min(_LONGEST_WAIT, max(timedelta(), wait))
 
 
+@lru_cache(maxsize=1000)
 def _phrase(status: int) -> str:
     try:
         return f" ({HTTPStatus(status).phrase})"

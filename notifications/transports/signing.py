@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 import secrets as randomness
 from collections.abc import Iterable
@@ -39,6 +38,6 @@ def sign(secrets: Iterable[str], *, message_id: str, timestamp: int, body: bytes
     base = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     entries = []
     for secret in secrets:
-        digest = hmac.new(check_secret(secret), base, hashlib.sha256).digest()
-        entries.append("v1," + base64.b64encode(digest).decode())
+        digest = hmac.digest(check_secret(secret), base, "sha256")
+        entries.append("v1," + binascii.b2a_base64(digest, newline=False).decode())
     return " ".join(entries)

@@ -1,9 +1,11 @@
 """Callouts: one signed HTTPS POST for each message, per https://www.standardwebhooks.com."""
 
+import http.client
 import ssl
 import time
 import tomllib
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +13,15 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import requests
-import urllib3
+from urllib3.util import parse_url
 
 from smtpprofiles.deadline import Deadline
 
 from . import headers as callout_headers
+from .answer import Answer
 from .base import BODY_LIMIT, Message, Outcome, Transport, Verdict
-from .connections import NotConnected, adapter, exchange
+from .connect import Callout, NotConnected
+from .connections import GuardedAdapter, adapter
 from .judge import judge_answer, retry_after
 from .signing import sign
 
@@ -41,100 +45,102 @@ class WebhookTransport(Transport):
 
     def __init__(self, destination: WebhookDestination) -> None:
         self._destination = destination
-        # Prepared once: parsing and encoding the URL is most of what preparing costs.
-        self._template = requests.Request("POST", destination.url).prepare()
+        # Whatever is the same in every callout is put into words once.
+        self._url = cast(str, requests.Request("POST", destination.url).prepare().url)
+        parts = parse_url(self._url)
+        self._host, self._target = parts.netloc or "", parts.request_uri
         self._masked = {name.lower(): callout_headers.MASK for name, _ in destination.headers}
-        self._masked["webhook-signature"] = f"v1,{callout_headers.MASK}"
+        self._own = "".join(f"{name}: {value}\r\n" for name, value in destination.headers)
+        self._own_masked = "".join(f"{name}: {callout_headers.MASK}\r\n" for name, _ in destination.headers)
+        self._trouble = _trouble(destination.headers)
 
     def send(self, message: Message) -> Outcome:
         """Try once, within the destination's wall clock."""
-        clock = _Clock()
-        added = (*self._destination.headers, *message.headers)
-        for name, value in added:
-            if trouble := callout_headers.problem(name, value):
-                return clock.outcome(verdict=Verdict.REJECTED, error_class="message", detail=trouble)
-        body = message.body.encode()
-        sent = self._headers(message, body, added)
-        shown = callout_headers.show(sent, masked=self._masked)
-        request = self._request(message, body, sent)
-        with Deadline(self._destination.timeout_seconds) as deadline:
-            exchange.deadline, exchange.address = deadline, ""
-            found: dict[str, Any]
-            try:
-                found = self._exchange(request)
-            except NotConnected as error:
-                found = {"verdict": Verdict.RETRY, "error_class": error.error_class, "detail": str(error)}
-                if not deadline.finish():
-                    found["error_class"] = "timeout"
-                    found["detail"] = f"No connection within {self._destination.timeout_seconds:g} seconds."
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                found = _lost(error)
-            finally:
-                exchange.deadline = None
-            if not deadline.finish() and found["error_class"] != "timeout":
-                # A watchdog that fired decides, or a cut drip would come back as a success.
-                found |= _late(self._destination.timeout_seconds)
-        return clock.outcome(address=exchange.address, request_headers=shown, **found)
+        started_at, start = datetime.now(UTC), time.monotonic()
+        found: dict[str, Any]
+        shown = address = ""
+        if trouble := self._trouble or _trouble((("webhook-id-is", message.id), *message.headers)):
+            found = {"verdict": Verdict.REJECTED, "error_class": "message", "detail": trouble}
+        else:
+            target = f"{self._target}{self._query(message)}"
+            content, shown = self._words(message, target)
+            with Deadline(self._destination.timeout_seconds) as deadline:
+                callout = Callout(host=self._host, content=content, deadline=deadline)
+                try:
+                    answer = self._adapter().send(callout)
+                    found = self._found(answer, target)
+                except NotConnected as error:
+                    found = {"verdict": Verdict.RETRY, "error_class": error.error_class, "detail": str(error)}
+                    if not deadline.finish():
+                        found["error_class"] = "timeout"
+                        found["detail"] = (
+                            f"No connection within {self._destination.timeout_seconds:g} seconds."
+                        )
+                except (http.client.HTTPException, OSError) as error:
+                    found = _lost(error)
+                if not deadline.finish() and found["error_class"] != "timeout":
+                    # A watchdog that fired decides, or a cut drip would come back as a success.
+                    found |= _late(self._destination.timeout_seconds)
+            address = callout.address
+        return Outcome(
+            started_at=started_at,
+            duration=timedelta(seconds=time.monotonic() - start),
+            address=address,
+            request_headers=shown,
+            **found,
+        )
 
-    def _headers(
-        self, message: Message, body: bytes, added: tuple[tuple[str, str], ...]
-    ) -> list[tuple[str, str]]:
+    def _query(self, message: Message) -> str:
+        if not message.query:
+            return ""
+        return f"{'&' if '?' in self._target else '?'}{urlencode(message.query)}"
+
+    def _words(self, message: Message, target: str) -> tuple[bytes, str]:
+        """Return the whole request, and its headers as the log shows them."""
+        body = message.body.encode()
         timestamp = int(time.time())
         signature = sign(self._destination.secrets, message_id=message.id, timestamp=timestamp, body=body)
-        return [
-            ("User-Agent", USER_AGENT),
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
-            ("Accept-Encoding", "identity"),
-            ("webhook-id", message.id),
-            ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", signature),
-            *added,
-        ]
-
-    def _request(
-        self, message: Message, body: bytes, sent: list[tuple[str, str]]
-    ) -> requests.PreparedRequest:
-        request = self._template.copy()
-        if message.query:
-            separator = "&" if "?" in cast(str, request.url) else "?"
-            request.url = f"{request.url}{separator}{urlencode(message.query)}"
-        request.body = body
-        # http.client would refuse what is outside Latin-1; UTF-8 is what receivers expect today.
-        request.headers = cast(
-            requests.structures.CaseInsensitiveDict[str],
-            {name: value if value.isascii() else value.encode() for name, value in sent},
+        before = (
+            f"{_ALWAYS}Content-Length: {len(body)}\r\n"
+            f"webhook-id: {message.id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: "
         )
-        return request
+        after = "".join([f"{name}: {value}\r\n" for name, value in message.headers])
+        shown = after
+        if self._masked:
+            lines = [
+                f"{name}: {self._masked.get(name.lower(), value)}\r\n" for name, value in message.headers
+            ]
+            shown = "".join(lines)
+        # UTF-8, where a header is not ASCII, is what receivers expect today.
+        head = (
+            f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}{signature}\r\n{self._own}{after}\r\n"
+        )
+        return head.encode() + body, callout_headers.show_lines(
+            f"{before}v1,{callout_headers.MASK}\r\n{self._own_masked}{shown}"
+        )
 
-    def _exchange(self, request: requests.PreparedRequest) -> dict[str, Any]:
+    def _adapter(self) -> GuardedAdapter:
         try:
-            sender = adapter(self._destination.ca_certificate)
+            return adapter(self._destination.ca_certificate)
         except (ssl.SSLError, OSError) as error:
             raise NotConnected("tls", f"The CA certificate to trust cannot be read: {error}.") from error
-        seconds = self._destination.timeout_seconds
-        response = sender.send(request, stream=True, timeout=(seconds, seconds))
-        try:
-            if response.status_code < 200:
-                response.raw.close()  # another answer may follow, and must not be the next callout's
-            content, complete = _read(response)
-        finally:
-            if response.raw is not None:
-                response.raw.release_conn()
-        status, location = response.status_code, response.headers.get("Location", "")
-        judgement = judge_answer(status, url=cast(str, request.url), location=location)
+
+    def _found(self, answer: Answer, target: str) -> dict[str, Any]:
+        status, fields = answer.status_code, answer.fields
+        judgement = judge_answer(
+            status, url=f"https://{self._host}{target}", location=fields.get("location", "")
+        )
         found = {
             "status_code": status,
             "verdict": judgement.verdict,
             "error_class": judgement.error_class,
             "detail": judgement.detail,
-            "retry_after": retry_after(
-                response.headers.get("Retry-After"), status=status, now=datetime.now(UTC)
-            ),
-            "response_headers": callout_headers.show(response.raw.headers.items()),
-            "response_body": _text(content, response.headers.get("Content-Encoding", "")),
+            "response_headers": answer.shown,
+            "response_body": _text(answer.content, fields.get("content-encoding", "")),
         }
-        if not complete:
+        if wish := fields.get("retry-after"):
+            found["retry_after"] = retry_after(wish, status=status, now=datetime.now(UTC))
+        if not answer.is_complete:
             found |= {
                 "verdict": Verdict.UNKNOWN,
                 "error_class": "reset",
@@ -143,21 +149,15 @@ class WebhookTransport(Transport):
         return found
 
 
-def _read(response: requests.Response) -> tuple[bytes, bool]:
-    """The body up to the limit, undecoded, and whether it was read without an error."""
-    raw = response.raw
-    content = b""
-    try:
-        while len(content) <= BODY_LIMIT and (
-            chunk := raw.read(BODY_LIMIT + 1 - len(content), decode_content=False)
-        ):
-            content += chunk
-    except (urllib3.exceptions.HTTPError, OSError):
-        raw.close()
-        return content[:BODY_LIMIT], False
-    if len(content) > BODY_LIMIT:
-        raw.close()  # the rest is not read, so the connection cannot serve again
-    return content[:BODY_LIMIT], True
+_ALWAYS = f"User-Agent: {USER_AGENT}\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n"
+
+
+def _trouble(headers: Iterable[tuple[str, str]]) -> str:
+    """Why these headers cannot be sent, or nothing."""
+    for name, value in headers:
+        if trouble := callout_headers.problem(name, value):
+            return trouble
+    return ""
 
 
 def _text(content: bytes, encoding: str) -> str:
@@ -174,37 +174,16 @@ def _text(content: bytes, encoding: str) -> str:
 
 def _lost(error: Exception) -> dict[str, Any]:
     """An error after the request had begun: nobody here knows what became of it."""
-    if isinstance(error, requests.Timeout | TimeoutError):
-        return {
-            "verdict": Verdict.UNKNOWN,
-            "error_class": "timeout",
-            "detail": _MAYBE.format("took too long"),
-        }
-    if "BadStatusLine" in repr(error) and "RemoteDisconnected" not in repr(error):
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
         detail = "The receiver answered with something that is not HTTP."
         return {"verdict": Verdict.RETRY, "error_class": "protocol", "detail": detail}
-    return {
-        "verdict": Verdict.UNKNOWN,
-        "error_class": "reset",
-        "detail": _MAYBE.format("closed the connection"),
-    }
-
-
-_MAYBE = "The receiver {} before it answered. It may have the callout."
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+        detail = f"The receiver's answer cannot be read: {error}. It may have the callout."
+        return {"verdict": Verdict.UNKNOWN, "error_class": "protocol", "detail": detail.replace("\0", "")}
+    detail = "The receiver closed the connection before it answered. It may have the callout."
+    return {"verdict": Verdict.UNKNOWN, "error_class": "reset", "detail": detail}
 
 
 def _late(seconds: float) -> dict[str, Any]:
     detail = f"The receiver did not finish its answer within {seconds:g} seconds. It may have the callout."
     return {"verdict": Verdict.UNKNOWN, "error_class": "timeout", "detail": detail}
-
-
-class _Clock:
-    """When a try began, and how long it took."""
-
-    def __init__(self) -> None:
-        self._started_at = datetime.now(UTC)
-        self._start = time.monotonic()
-
-    def outcome(self, **found: Any) -> Outcome:
-        duration = timedelta(seconds=time.monotonic() - self._start)
-        return Outcome(started_at=self._started_at, duration=duration, **found)

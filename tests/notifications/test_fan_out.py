@@ -3,13 +3,16 @@
 import random
 import threading
 import time
+from uuid import RFC_4122, UUID
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from events import ids
 from events.models import Event, InboxEntry
 from events.publish import publish
+from notifications.deliveries import array
 from notifications.fan_out import fan_out
 from notifications.models import Delivery, Lane
 from tests.factories import WebhookSubscriptionFactory
@@ -99,3 +102,29 @@ def test_nothing_subscribed_leaves_the_event_and_no_delivery(catalog):
     publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "1"}})
     assert fan_out() == 1
     assert (Event.objects.count(), Delivery.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        [""],
+        ["a", None, "NULL", "null"],
+        ['a"b', "a\\b", '\\"', "{a,b}", "a,b", " a ", "ë€\n\t'%s", "x" * 9000],
+    ],
+)
+def test_texts_reach_the_database_as_they_are(db, texts):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[], %s::bigint[]", [array(texts), array([1, None, -(2**62)])])
+        assert cursor.fetchone() == (texts, [1, None, -(2**62)])
+
+
+def test_ids_made_together_are_version_7_and_all_different():
+    before = ids.uuid7().int >> 80
+    made = [UUID(hex=text) for text in ids.uuid7s(5000)]
+    after = ids.uuid7().int >> 80
+    assert len(set(made)) == 5000
+    assert {uid.version for uid in made} == {7}
+    assert {uid.variant for uid in made} == {RFC_4122}
+    assert all(before <= uid.int >> 80 <= after for uid in made)
+    assert {text[16] for text in ids.uuid7s(500)} == set("89ab")

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 import trustme
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from notifications.sinks.https_sink import HttpsSink, reset
 from notifications.transports import connections, webhook
 from notifications.transports.base import BODY_LIMIT, Message, Verdict
+from notifications.transports.connect import Callout
 from notifications.transports.judge import judge_answer
 from notifications.transports.signing import new_secret
 from notifications.transports.webhook import WebhookDestination, WebhookTransport
@@ -275,10 +277,46 @@ def test_a_connection_lost_after_the_request_may_have_delivered(https_receiver, 
     assert "may have the callout" in outcome.detail
 
 
-def test_an_answer_that_is_not_http_is_tried_again(https_receiver, transport):
-    https_receiver.script = raw(b"SSH-2.0-OpenSSH\r\n")
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH\r\n",
+        b"\r\n\r\n",
+        b"HTTP/1.1 9 Low\r\n\r\n",
+        b"HTTP/1.1\r\n\r\n",
+        b"\xff" * 20_000 + b"\n",
+    ],
+)
+def test_an_answer_that_is_not_http_is_tried_again(https_receiver, transport, said):
+    https_receiver.script = raw(said)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "protocol")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+    ],
+    ids=["headers", "header", "status-line", "version", "lengths"],
+)
+def test_an_answer_beyond_measure_may_have_delivered(https_receiver, transport, said):
+    https_receiver.script = raw(said)
+    outcome = transport.send(MESSAGE)
+    assert (outcome.verdict, outcome.error_class) == (Verdict.UNKNOWN, "protocol")
+    assert "It may have the callout." in outcome.detail
+
+
+@pytest.mark.parametrize("chunk", [b"-1\r\n" + b"y" * 200_000, b"-5\r\nhello\r\n", b"zz\r\n"])
+def test_a_chunk_without_a_length_is_an_answer_that_broke_off(https_receiver, transport, chunk):
+    https_receiver.script = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    outcome = transport.send(MESSAGE)
+    assert (outcome.verdict, outcome.error_class) == (Verdict.UNKNOWN, "reset")
+    assert outcome.response_body == ""
 
 
 def test_a_huge_body_is_cut_and_still_a_success(https_receiver, transport):
@@ -323,6 +361,83 @@ def test_one_connection_serves_many_callouts(https_receiver, transport, answer):
     assert (https_receiver.count, https_receiver.connections) == (5, 1)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"],
+        [b"HTTP/1.1 200 OK\r\nContent-Le", b"ngth: 2\r\n\r\n", b"o", b"k"],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n", b"0\r\n", b"\r\n"],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\nContent-Length:2\n\nok"],
+        [b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"],
+    ],
+)
+def test_an_answer_that_ends_leaves_the_connection_for_the_next(https_receiver, transport, pieces):
+    def answer_always(sock):
+        with sock.makefile("rb") as stream:
+            while True:
+                for piece in pieces:
+                    sock.sendall(piece)
+                    time.sleep(0.001)
+                if https_receiver._read(stream, 1) is None:
+                    return
+
+    https_receiver.script = lambda _: answer_always
+    for _ in range(3):
+        outcome = transport.send(MESSAGE)
+        assert (outcome.verdict, outcome.response_body) == (Verdict.DELIVERED, "ok")
+    assert (https_receiver.count, https_receiver.connections) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 500 No\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+    ids=["204", "length", "chunks", "close", "1.0", "101"],
+)
+def test_what_follows_an_answer_is_never_taken_for_the_next(https_receiver, transport, said):
+    def answer_and_stay(sock):
+        sock.sendall(said)
+        sock.recv(1)
+
+    https_receiver.script = lambda _: answer_and_stay
+    first = transport.send(MESSAGE)
+    https_receiver.script = lambda _: (202, {}, b"")
+    assert first.status_code in (101, 200, 204)
+    assert transport.send(MESSAGE).status_code == 202
+    assert https_receiver.connections == 2
+
+
+def test_a_receiver_that_never_reads_is_cut(https_receiver, quick):
+    def never_read(stream, connection):
+        stream.readline()
+        time.sleep(1.5)
+
+    https_receiver._read = never_read
+    outcome = quick.send(replace(MESSAGE, body="x" * 30_000_000))
+    assert (outcome.verdict, outcome.error_class) == (Verdict.UNKNOWN, "timeout")
+    assert outcome.duration < timedelta(seconds=1.2)
+
+
+def test_no_descriptor_is_left_behind(https_receiver, transport):
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    https_receiver.script = lambda _: (200, {"Connection": "close"}, b"")
+    transport.send(MESSAGE)
+    assert https_receiver.wait_for(1)
+    before = descriptors()
+    for _ in range(20):
+        transport.send(MESSAGE)
+    assert descriptors() <= before + 4  # the receiver's own ends may be closing still
+
+
 def test_two_destinations_of_one_configuration_share_connections(https_receiver, destination):
     WebhookTransport(destination).send(MESSAGE)
     WebhookTransport(replace(destination, url=f"https://{RECEIVER}/other")).send(MESSAGE)
@@ -347,13 +462,13 @@ def test_a_connection_in_the_pool_is_beyond_the_deadline_of_its_callout(https_re
     assert https_receiver.connections == 1
 
 
-def test_a_connection_that_was_cut_is_closed_instead_of_kept(https_receiver, transport, monkeypatch):
+def test_a_connection_that_was_cut_is_closed_instead_of_kept(https_receiver, transport):
     transport.send(MESSAGE)
-    pool = connections.adapter("").poolmanager.connection_from_host(RECEIVER, 443, "https")
+    pool = connections.adapter("").pool(RECEIVER)
     connection = pool._get_conn()
     with Deadline(5) as deadline:
-        monkeypatch.setattr(connections.exchange, "deadline", deadline)
-        deadline.watch(connection.sock)
+        connection.callout = Callout(host=RECEIVER, content=b"", deadline=deadline)
+        deadline.watch_lent(connection.sock)
         deadline.cut()
         pool._put_conn(connection)
     assert connection.sock is None
