@@ -68,12 +68,13 @@ class Books:
     def _judge(self, sent: Sent) -> Result:
         claimed, lease, outcome, pace = sent.item.claimed, sent.run.lease, sent.outcome, sent.run.pace
         notification = sent.item.notification
+        answer = breaker.answer(outcome, claimed.id, is_probe=lease.probes)
         decision = judge.decide(
             outcome,
             attempts=claimed.attempt_count + 1,
             in_lane=claimed.lane_id is not None,
             skips_failures=notification.skips_failures,
-            is_probe=lease.probes,
+            is_failed_probe=lease.probes and answer is not None and not answer.is_good,
             schedule=notification.schedule,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
@@ -83,7 +84,6 @@ class Books:
             pace.good(outcome.duration.total_seconds(), most=sent.run.sender.max_in_flight)
         else:
             pace.bad()
-        answer = breaker.answer(outcome, claimed.id)
         if answer and (not answer.is_good or lease.is_ailing or lease.circuit_id in self._answers):
             self._answers[lease.circuit_id].append(answer)
             self._circuits[lease.circuit_id] = lease
