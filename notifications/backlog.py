@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection, transaction
 
 from smtpprofiles.models import SmtpProfile
 
@@ -51,9 +51,11 @@ def resume(destination: Endpoint | SmtpProfile, *, per_minute: int | None = None
     Until so many deliveries as wait now were sent, new ones keep to that rate as well: they come after.
     """
     found = preview(destination)
-    Circuit.objects.filter(pk=destination.circuit.pk).update(
-        backlog_left=found.deliveries if per_minute else 0, backlog_per_minute=per_minute
-    )
     destination.is_active, destination.paused_reason = True, ""
-    destination.save(update_fields=["is_active", "paused_reason"])
+    # Together: no worker finds it open without its rate. The circuit last, as everybody locks it after the rest.
+    with transaction.atomic():
+        destination.save(update_fields=["is_active", "paused_reason"])
+        Circuit.objects.filter(pk=destination.circuit.pk).update(
+            backlog_left=found.deliveries if per_minute else 0, backlog_per_minute=per_minute
+        )
     return found

@@ -2,12 +2,12 @@
 
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from events.ids import uuid7
 
-from . import breaker, circuits, judge
+from . import breaker, circuits, judge, ration
 from .breaker import Answer
 from .claim import Lease
 from .destinations import LONGEST_SEND
@@ -36,6 +36,8 @@ class Books:
         self._ended: list[Run] = []
         self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
         self._circuits: dict[int, Lease] = {}
+        self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
+        self._unused: Counter[int] = Counter()  # tokens of what was not tried, by circuit
         self._waiting_since = 0.0
         self._renewed = time.monotonic()
 
@@ -62,18 +64,21 @@ class Books:
                 report.run.pace.under_way -= 1
                 self._ended.append(report.run)
                 self._untried += [item.claimed for item in report.untried]
+                if report.run.is_rated:
+                    self._unused[report.run.lease.circuit_id] += len(report.untried)
             else:
                 self._results.append(self._judge(report))
 
     def _judge(self, sent: Sent) -> Result:
         claimed, lease, outcome, pace = sent.item.claimed, sent.run.lease, sent.outcome, sent.run.pace
         notification = sent.item.notification
+        answer = breaker.answer(outcome, claimed.id, is_probe=lease.probes)
         decision = judge.decide(
             outcome,
             attempts=claimed.attempt_count + 1,
             in_lane=claimed.lane_id is not None,
             skips_failures=notification.skips_failures,
-            is_probe=lease.probes,
+            is_failed_probe=lease.probes and answer is not None and not answer.is_good,
             schedule=notification.schedule,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
@@ -83,8 +88,10 @@ class Books:
             pace.good(outcome.duration.total_seconds(), most=sent.run.sender.max_in_flight)
         else:
             pace.bad()
-        answer = breaker.answer(outcome, claimed.id)
-        if answer and (not answer.is_good or lease.is_ailing or lease.circuit_id in self._answers):
+        if answer and not answer.is_good:
+            # A lease knows only what its last look saw.
+            self._ailing.add(lease.circuit_id)
+        if answer and (lease.is_ailing or lease.circuit_id in self._ailing):
             self._answers[lease.circuit_id].append(answer)
             self._circuits[lease.circuit_id] = lease
         if decision.pause_reason or decision.channel_wait or lease.probes:
@@ -127,6 +134,9 @@ class Books:
             self._renewed = clock
         self._tidy(results, untried, ended)
         self._tell_circuits()
+        if +self._unused:
+            ration.give_back(+self._unused)
+        self._unused.clear()
 
     def _stop_at_fault(self, results: list[Result]) -> None:
         """Pause what is itself at fault and rest what asked for it, before the results are written."""
@@ -149,6 +159,7 @@ class Books:
             last = next((answer.detail for answer in reversed(self._answers[circuit]) if answer.detail), "")
             since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
             pause(self._circuits[circuit], f"Disabled: everything has failed since {since}. {last}".strip())
+        self._ailing -= {circuit for circuit, answers in self._answers.items() if answers[-1].is_good}
         self._answers.clear()
         self._circuits.clear()
 

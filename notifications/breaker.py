@@ -5,7 +5,7 @@
 2. Probes back off from 5 s to 5 min. A success closes the circuit; what waits is due again, with a slow start.
 3. A time-out costs a thread for as long as it lasts. After the second in a row a receiver rests between
    tries, and the longer, the more receivers hang: so that all of them together never take every thread.
-4. After five days without one success it is disabled. What waits for it is kept.
+4. Five days after it opened without one success it is disabled. What waits for it is kept.
 """
 
 from collections.abc import Sequence
@@ -31,6 +31,7 @@ class Answer:
 
     delivery_id: int
     is_good: bool
+    is_probe: bool = False
     timed_out: bool = False
     detail: str = ""
 
@@ -55,21 +56,21 @@ class State:
         return self.opened_at is not None
 
 
-def answer(outcome: Outcome, delivery_id: int) -> Answer | None:
-    """Return what an outcome says of its destination; None where it only speaks of the message."""
-    match outcome.verdict:
-        case Verdict.DELIVERED:
-            return Answer(delivery_id=delivery_id, is_good=True)
-        case Verdict.REJECTED | Verdict.BLOCKED:
-            return None
-    if outcome.retry_after or outcome.status_code in _OF_THE_MESSAGE:
+def answer(outcome: Outcome, delivery_id: int, *, is_probe: bool = False) -> Answer | None:
+    """Return what an outcome says of its destination; None where it only speaks of the message.
+
+    For a probe that is enough: whoever finds fault with the message answers again.
+    """
+    if outcome.verdict is Verdict.BLOCKED:
         return None
-    # A mail server that puts off one recipient (greylisting) serves the next; 421 is about itself.
-    if outcome.error_class == "smtp_4xx" and outcome.status_code != 421:
+    if outcome.verdict is Verdict.DELIVERED or (is_probe and _is_of_the_message(outcome)):
+        return Answer(delivery_id=delivery_id, is_good=True, is_probe=is_probe)
+    if _is_of_the_message(outcome) or (outcome.retry_after and not is_probe):
         return None
     return Answer(
         delivery_id=delivery_id,
         is_good=False,
+        is_probe=is_probe,
         timed_out=outcome.error_class == "timeout",
         detail=outcome.detail,
     )
@@ -103,7 +104,7 @@ def backoff(failed: int) -> timedelta:
 
 def is_lost_cause(state: State, *, now: datetime) -> bool:
     """Whether it has failed for so long that it is disabled."""
-    return state.failing_since is not None and now - state.failing_since >= DISABLED_AFTER
+    return state.opened_at is not None and now - state.opened_at >= DISABLED_AFTER
 
 
 def slow_start(limit: int, seconds_since_closed: float | None) -> int:
@@ -111,6 +112,14 @@ def slow_start(limit: int, seconds_since_closed: float | None) -> int:
     if seconds_since_closed is None or seconds_since_closed > 10 * SLOW_START:
         return limit
     return min(limit, 1 << int(max(0.0, seconds_since_closed) / SLOW_START))
+
+
+def _is_of_the_message(outcome: Outcome) -> bool:
+    if outcome.retry_after:
+        return False
+    # A mail server that puts off one recipient (greylisting) serves the next; 421 is about itself.
+    puts_off = outcome.error_class == "smtp_4xx" and outcome.status_code != 421
+    return outcome.verdict is Verdict.REJECTED or outcome.status_code in _OF_THE_MESSAGE or puts_off
 
 
 def _after_success(state: State, now: datetime) -> State:
@@ -129,6 +138,8 @@ def _after_failure(state: State, failure: Answer, now: datetime) -> State:
         failing_since=state.failing_since or now,
         closed_at=None,
     )
+    if state.is_open and not failure.is_probe:
+        return failed  # it was under way when the circuit opened
     if state.is_open:
         return replace(failed, probes=state.probes + 1, probe_at=now + backoff(state.probes + 1))
     if failures >= OPENS_AFTER and others > 1:

@@ -63,17 +63,17 @@ def take_probes(leases: Iterable[Lease]) -> None:
     by_circuit = {lease.circuit_id: lease for lease in leases}
     with transaction.atomic(), connection.cursor() as cursor:
         held = _locked(cursor, by_circuit)
-        for circuit, lease in by_circuit.items():
+        for circuit, lease in sorted(by_circuit.items()):
             if _fence(lease) not in held:
                 lease.is_lost = True
                 continue
             cursor.execute(
-                f"""SELECT opened_at IS NULL, probe_at <= clock_timestamp(),
+                f"""SELECT opened_at IS NULL, probe_at <= clock_timestamp(), probe_at,
                            GREATEST(probe_at, clock_timestamp() + {_PROBE_ENDS})
                     FROM notifications_circuit WHERE id = %s FOR UPDATE""",  # noqa: S608 - a constant of ours
                 [circuit],
             )
-            is_closed, is_due, until = cursor.fetchone()
+            is_closed, is_due, probe_at, until = cursor.fetchone()
             lease.is_open, lease.probes = not is_closed, bool(is_due)
             if not is_closed and is_due:
                 cursor.execute(
@@ -82,6 +82,13 @@ def take_probes(leases: Iterable[Lease]) -> None:
                 _rest(cursor, circuit, until, "open", but=lease.channel_id)
             elif not is_closed:
                 lease.is_paused = True
+                # Or it would be due again at once.
+                cursor.execute(
+                    """UPDATE notifications_channel SET not_before = GREATEST(not_before, %(at)s),
+                         rest_cause = CASE WHEN not_before > %(at)s THEN rest_cause ELSE 'open' END
+                       WHERE id = %(channel)s""",
+                    {"at": probe_at, "channel": lease.channel_id},
+                )
 
 
 def give_back_probe(lease: Lease) -> None:
@@ -101,6 +108,7 @@ def give_back_probe(lease: Lease) -> None:
                WHERE circuit_id = %s AND rest_cause = 'open'""",
             [lease.circuit_id],
         )
+        _offer_a_probe(cursor, lease.circuit_id)
 
 
 def _fence(lease: Lease) -> tuple[int, int, bool]:
@@ -128,7 +136,11 @@ def _read(
     )
     states = {pk: State(**dict(zip(_COLUMNS, row, strict=True))) for pk, *row in cursor.fetchall()}
     cursor.execute(
-        f"""SELECT clock_timestamp(), (SELECT count(*) FROM notifications_circuit WHERE timeouts > 0),
+        f"""SELECT clock_timestamp(),
+              (SELECT count(*) FROM notifications_circuit k WHERE timeouts > 0 AND EXISTS (
+                 -- Those that are paused or have nothing to send take no thread.
+                 SELECT FROM notifications_channel c
+                 WHERE c.circuit_id = k.id AND c.due_at IS NOT NULL AND NOT c.is_paused)),
               (SELECT count(*) FROM notifications_runner WHERE seen_at > clock_timestamp() - {ALIVE})"""  # noqa: S608
     )
     now, hanging, runners = cursor.fetchone()
@@ -171,27 +183,34 @@ def _rest(cursor: CursorWrapper, circuit: int, until: datetime | None, cause: st
 
 def _offer_a_probe(cursor: CursorWrapper, circuit: int) -> None:
     """Make one delivery due, for the probe not to wait for somebody's next step of the schedule."""
+    offered = []
     cursor.execute(
         """UPDATE notifications_delivery SET due_at = now() WHERE id = (
              SELECT d.id FROM notifications_channel c CROSS JOIN LATERAL (
                SELECT id, due_at FROM notifications_delivery
                WHERE channel_id = c.id AND lane_id IS NULL AND status IN ('pending', 'retrying')
                ORDER BY due_at LIMIT 1) d
-             WHERE c.circuit_id = %(circuit)s ORDER BY d.due_at LIMIT 1) AND due_at > now()""",
+             WHERE c.circuit_id = %(circuit)s ORDER BY d.due_at LIMIT 1) AND due_at > now()
+           RETURNING channel_id""",
         {"circuit": circuit},
     )
+    offered += cursor.fetchall()
     cursor.execute(
         """UPDATE notifications_lane SET due_at = now() WHERE id = (
              SELECT l.id FROM notifications_channel c CROSS JOIN LATERAL (
                SELECT id, due_at FROM notifications_lane
                WHERE channel_id = c.id AND due_at IS NOT NULL ORDER BY due_at LIMIT 1) l
-             WHERE c.circuit_id = %(circuit)s ORDER BY l.due_at LIMIT 1) AND due_at > now()""",
+             WHERE c.circuit_id = %(circuit)s ORDER BY l.due_at LIMIT 1) AND due_at > now()
+           RETURNING channel_id""",
         {"circuit": circuit},
     )
+    offered += cursor.fetchall()
+    # Whoever gives one of these back meanwhile has not seen it: its wake counter tells.
     cursor.execute(
-        """UPDATE notifications_channel SET due_at = now()
-           WHERE circuit_id = %s AND leased_until IS NULL AND due_at IS NOT NULL""",
-        [circuit],
+        """UPDATE notifications_channel SET wake = wake + 1,
+             due_at = CASE WHEN leased_until IS NULL THEN now() ELSE due_at END
+           WHERE id = ANY(%s)""",
+        [[channel for (channel,) in offered]],
     )
 
 

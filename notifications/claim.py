@@ -78,12 +78,25 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
                     (SELECT clock_timestamp() + make_interval(secs => %s) AS until) t
                WHERE c.id = p.id AND k.id = c.circuit_id
                RETURNING c.id, c.circuit_id, c.endpoint_id, c.profile_id, c.shard, c.epoch,
-                 k.opened_at IS NOT NULL, k.backlog_left > 0, c.in_flight""",
+                 k.opened_at IS NOT NULL, k.failures > 0, extract(epoch FROM now() - k.closed_at)::float8,
+                 k.backlog_left > 0, c.in_flight""",
             [owner, limit, settings.DELIVERY_LEASE_SECONDS],
         )
         rows = cursor.fetchall()
     leases = []
-    for channel, circuit, endpoint, profile, shard, epoch, is_open, has_backlog, in_flight in rows:
+    for (
+        channel,
+        circuit,
+        endpoint,
+        profile,
+        shard,
+        epoch,
+        is_open,
+        is_ailing,
+        closed,
+        has_backlog,
+        in_flight,
+    ) in rows:
         if in_flight:
             account_for_crash(channel, epoch, in_flight, owner)
         leases.append(
@@ -95,6 +108,8 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
                 shard=shard,
                 epoch=epoch,
                 is_open=is_open,
+                is_ailing=is_ailing,
+                seconds_since_closed=closed,
                 has_backlog=has_backlog,
                 safe_until=safe_until,
             )

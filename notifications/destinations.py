@@ -87,7 +87,10 @@ class Directory:
         stale = [
             pk
             for pk in wanted
-            if pk not in self._notifications or now - self._notifications[pk][0] >= KEPT_FOR
+            if pk not in self._notifications
+            or now - self._notifications[pk][0] >= KEPT_FOR
+            # What is held for a pause that is over already would be taken back only by the schedule.
+            or self._notifications[pk][1].is_paused
         ]
         if stale:
             rows = Subscription.objects.filter(pk__in=stale).select_related("queue", "email_template")

@@ -50,7 +50,9 @@ WITH held AS MATERIALIZED (
   SELECT c.id, c.epoch, c.wake, h.room, h.depth, k.opened_at IS NOT NULL AS is_open,
     k.failures > 0 AS is_ailing, k.backlog_left > 0 AS has_backlog,
     extract(epoch FROM now() - k.closed_at)::float8 AS since_closed,
-    c.is_paused OR coalesce(c.not_before > now(), false) OR (k.opened_at IS NOT NULL AND NOT h.probes) AS is_paused,
+    -- A rate rests channels that nobody holds: whoever asks here has its tokens already.
+    c.is_paused OR coalesce(c.not_before > now() AND c.rest_cause <> 'rate', false)
+      OR (k.opened_at IS NOT NULL AND NOT h.probes) AS is_paused,
     h.single AND EXISTS (
       SELECT FROM notifications_channel s WHERE s.circuit_id = c.circuit_id AND s.id <> c.id
         AND s.leased_until > clock_timestamp() AND cardinality(s.in_flight) > 0) AS has_to_wait
@@ -142,8 +144,10 @@ def fetch(leases: Iterable[Lease]) -> Work:
         with transaction.atomic(), connection.cursor() as cursor:
             # A statement of its own, so that the next one sees what the others hold in flight.
             cursor.execute(
-                "SELECT id FROM notifications_channel WHERE circuit_id = ANY(%s) ORDER BY id FOR UPDATE",
-                [singles],
+                # All that it will lock, so that it locks them in order.
+                """SELECT id FROM notifications_channel WHERE circuit_id = ANY(%s) OR id = ANY(%s)
+                   ORDER BY id FOR UPDATE""",
+                [singles, list(asked)],
             )
             rows = prepared.run(_FETCH, parameters)
     else:

@@ -77,7 +77,7 @@ class Holdings:
         try:
             if work.empty_lanes:
                 lanes.clear(work.empty_lanes)
-            self._dispatch(work.claimed, senders)
+            handed_out = self._dispatch(work.claimed, senders)
         except Exception:
             # They are on record as taken: they go back with the next settle, whatever went wrong.
             self._books.note([], work.claimed)
@@ -86,7 +86,7 @@ class Holdings:
         for lease in asked:
             lease.may_have_work |= lease.channel_id in found
             lease.served_at = time.monotonic()
-        self._give_back(asked, found)
+        self._give_back(asked, handed_out)
         return len(work.claimed) + len(work.empty_lanes)
 
     def _lease(self) -> None:
@@ -103,8 +103,12 @@ class Holdings:
                 replaced.is_lost = True
             self.leases[lease.channel_id] = lease
 
-    def _dispatch(self, claimed: list[Claimed], senders: dict[int, Sender]) -> None:
-        """Prepare what was claimed, and hand out the runs: a lane's to one thread, others to several."""
+    def _dispatch(self, claimed: list[Claimed], senders: dict[int, Sender]) -> Counter[int]:
+        """Prepare what was claimed, and hand out the runs: a lane's to one thread, others to several.
+
+        Returns how many deliveries were handed out, by channel.
+        """
+        handed_out: Counter[int] = Counter()
         go, wait = one_suspect(claimed, alone=not self._books.under_way)
         self._suspects_wait = bool(wait)
         notifications = self._directory.notifications({one.subscription_id for one in go})
@@ -123,16 +127,21 @@ class Holdings:
             else:
                 lease.busy_lanes.add(lane_id)
                 shares = [items]
-            pace = self._paces.of(lease.destination)
+            handed_out[channel_id] += len(items)
+            pace, sender = self._paces.of(lease.destination), senders[channel_id]
             for share in shares:
-                self._books.enter(Run(lease=lease, sender=senders[channel_id], pace=pace, items=tuple(share)))
+                run = Run(
+                    lease=lease, sender=sender, pace=pace, items=tuple(share), is_rated=lease.tokens > 0
+                )
+                self._books.enter(run)
+        return handed_out
 
     @staticmethod
-    def _give_back(asked: list[Lease], found: Counter[int]) -> None:
+    def _give_back(asked: list[Lease], handed_out: Counter[int]) -> None:
         """Give back the tokens and the probe that this look did not use."""
         unused: Counter[int] = Counter()
         for lease in asked:
-            unused[lease.circuit_id] += lease.tokens - min(lease.tokens, found[lease.channel_id])
+            unused[lease.circuit_id] += max(0, lease.tokens - handed_out[lease.channel_id])
             lease.tokens = 0
             if lease.probes and not lease.may_have_work:
                 give_back_probe(lease)

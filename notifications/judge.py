@@ -28,7 +28,7 @@ def decide(
     skips_failures: bool,
     schedule: Schedule,
     jitter: float,
-    is_probe: bool = False,
+    is_failed_probe: bool = False,
 ) -> Decision:
     """Decide what follows from the outcome of attempt number `attempts` (1 for the first).
 
@@ -42,7 +42,7 @@ def decide(
             return Decision(status="retrying", wait=timedelta(0), spends_attempt=False, pause_reason=reason)
         case Verdict.REJECTED:
             return _give_up("refused", in_lane=in_lane, skips_failures=skips_failures)
-    if is_probe:
+    if is_failed_probe:
         return Decision(
             status="retrying", wait=timedelta(0), spends_attempt=False, channel_wait=_asked(outcome)
         )

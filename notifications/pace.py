@@ -35,6 +35,7 @@ class Pace:
     def good(self, seconds: float, *, most: int) -> None:
         """Note an accepted send and how long it took; `most` is the destination's own limit."""
         self.is_slow = seconds > SLOW
+        self.limit = min(self.limit, most)  # it may have been lowered
         if not self.is_proven:
             self.is_proven, self.limit, self.streak = True, min(2, most), 0
         elif self.is_slow and not self.is_patient:

@@ -57,11 +57,13 @@ def _take_back() -> int:
                ), lanes AS (
                  UPDATE notifications_lane l SET blocked_by_id = NULL, due_at = now()
                  FROM back WHERE l.id = back.lane_id AND l.blocked_by_id = back.id
-               )
+               ), woken AS (
                UPDATE notifications_channel SET wake = wake + 1,
                  due_at = CASE WHEN leased_until IS NULL
                                THEN LEAST(coalesce(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
-               WHERE id = ANY(%s)""",
+               WHERE id = ANY(%s)
+               )
+               SELECT count(*) FROM back""",
             [ids, channels],
         )
-        return len(ids)
+        return int(cursor.fetchone()[0])

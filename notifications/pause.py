@@ -18,6 +18,10 @@ def pause(lease: Lease, reason: str) -> None:
     """
     model: type[Endpoint] | type[SmtpProfile] = Endpoint if lease.endpoint_id else SmtpProfile
     with transaction.atomic():
+        # Its row before its channels, as whoever edits it locks them.
+        model.objects.select_for_update(no_key=True).only("pk").get(
+            pk=lease.endpoint_id or lease.profile_id or 0
+        )
         if not _holds(lease):
             return
         found = model.objects.filter(pk=lease.endpoint_id or lease.profile_id or 0, paused_reason="")

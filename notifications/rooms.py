@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from . import ration
 from .breaker import slow_start
 from .channels import share
-from .circuits import take_probes
+from .circuits import give_back_probe, take_probes
 from .claim import PIPELINE, Lease
 from .destinations import Directory, Sender, Unusable
 from .pace import Paces
@@ -25,9 +25,15 @@ def find_room(
     are not known to be fast.
     """
     asking = [lease for lease in leases.values() if lease.may_have_work and not lease.is_over]
-    if probing := [lease for lease in asking if lease.is_open and not lease.runs]:
-        take_probes(probing)
     careful = careful_slots - paces.careful()
+    may_probe = [
+        lease
+        for lease in asking
+        if lease.is_open and not lease.probes and not lease.runs and paces.of(lease.destination).room()
+    ]
+    # A probe that is taken is sent: nobody else sends one meanwhile.
+    if probing := may_probe[: max(0, min(room, careful))]:
+        take_probes(probing)
     given: defaultdict[int, int] = defaultdict(int)  # in this look, by circuit
     senders: dict[int, Sender] = {}
     rated: list[Lease] = []
@@ -45,8 +51,9 @@ def find_room(
             pause(lease, str(fault))
             continue
         most = slow_start(sender.max_in_flight, lease.seconds_since_closed)
+        left = most - pace.under_way - given[lease.circuit_id]
         lease.is_single = most == 1
-        lease.room = min(wanted, share(most, lease.shard) - lease.runs, most - pace.under_way)
+        lease.room = min(wanted, share(most, lease.shard) - lease.runs, left)
         lease.depth = PIPELINE
         if lease.probes:
             lease.room, lease.depth = min(lease.room, 1), 1
@@ -74,8 +81,13 @@ def _ration(rated: list[Lease], senders: dict[int, Sender]) -> None:
         tokens = left[lease.circuit_id]
         if not tokens:
             del senders[lease.channel_id]
-            lease.is_paused = True
-            rest(lease, max(_SHORTEST_REST, granted[lease.circuit_id][1]), "rate")
+            several, wait = granted[lease.circuit_id]
+            # Neither what is under way nor the channel that just got the tokens is to stop for this one.
+            if not several and not lease.runs:
+                if lease.probes:
+                    give_back_probe(lease)
+                lease.is_paused = True
+                rest(lease, max(_SHORTEST_REST, wait), "rate")
             continue
         lease.room = min(lease.room, tokens)
         lease.depth = min(lease.depth, tokens // lease.room)

@@ -46,6 +46,7 @@ class Run:
     sender: Sender
     pace: Pace
     items: tuple[Item, ...]
+    is_rated: bool = False  # each item has a token of its destination's rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
