@@ -1,11 +1,12 @@
 """Fault 8: transactions that commit late, roll back, or give up a part; the plan decides every step."""
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from events.models import Event, InboxEntry, QuarantinedEvent
@@ -15,21 +16,25 @@ from notifications.fan_out import fan_out
 from notifications.models import Delivery, Lane
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
 from tests.faults_database.sessions import opened, speaking
+from tests.model.mutations import Mutation, applied, assert_each_hit_one_statement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITERS = 3
+READ = "WHERE i.due_at IS NULL ORDER BY i.event_id LIMIT"
 EMPTIED = ("notifications_delivery", "notifications_lane", "events_inboxentry", "events_event")
 WHO = st.integers(0, WRITERS - 1)
+KEY = st.integers(1, 2)
 STEPS = st.one_of(
-    st.tuples(st.just("publish"), WHO, st.integers(1, 2)),
-    st.tuples(st.just("publish"), WHO, st.integers(1, 2)),
-    st.tuples(st.just("begin"), WHO),
+    st.tuples(st.just("publish"), WHO, KEY),
+    st.tuples(st.just("publish"), WHO, KEY),
+    st.tuples(st.just("publish at once"), WHO, KEY),
     st.tuples(st.just("savepoint"), WHO),
     st.tuples(st.just("undo savepoint"), WHO),
     st.tuples(st.just("commit"), WHO),
     st.tuples(st.just("commit"), WHO),
     st.tuples(st.just("roll back"), WHO),
+    st.tuples(st.just("fan out"), st.sampled_from([1, 2, 1000]), st.just(False)),
     st.tuples(st.just("fan out"), st.sampled_from([1, 2, 1000]), st.booleans()),
 )
 
@@ -93,10 +98,10 @@ class Plan:
             return
         writer = self.writers[arguments[0]]
         with speaking(writer.session):
-            if name == "publish":
+            if name in ("publish", "publish at once"):
+                if name == "publish" and not writer.blocks:
+                    writer.begin()
                 self.publish(writer, arguments[1])
-            elif name == "begin" and not writer.blocks:
-                writer.begin()
             elif name == "savepoint" and writer.blocks:
                 writer.begin()
             elif name == "undo savepoint" and len(writer.blocks) > 1:
@@ -169,17 +174,20 @@ def check(plan, subscriptions):
     assert not QuarantinedEvent.objects.exists()
 
 
-def explore(examples, monkeypatch):
-    # Announcements go out at once, not from a timer's thread.
-    monkeypatch.setattr(nudge, "QUIET", 0.0)
+def explore(examples, mutation=None):
     queue, other = QueueFactory(), QueueFactory()
     for each in (queue, queue, other):
         WebhookSubscriptionFactory(queue=each)
 
     @settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        phases=[Phase.generate] if mutation else list(Phase),
     )
-    @given(steps=st.lists(STEPS, min_size=10, max_size=60))
+    @given(steps=st.lists(STEPS, min_size=20, max_size=80))
     def holds(steps):
         with connection.cursor() as cursor:
             cursor.execute(";".join(f"DELETE FROM {table}" for table in EMPTIED))
@@ -193,15 +201,41 @@ def explore(examples, monkeypatch):
             pass
         check(plan, subscriptions=3)
 
-    with opened(WRITERS + 1) as sessions:
+    with opened(WRITERS + 1) as sessions, ExitStack() as stack:
+        if mutation:
+            stack.enter_context(applied([mutation]))
+            with speaking(sessions[WRITERS]):
+                stack.enter_context(applied([mutation]))
         holds()
 
 
-def test_late_commits_rollbacks_and_savepoints_keep_the_order_of_commit(catalog, monkeypatch):
-    explore(40, monkeypatch)
+@pytest.fixture(autouse=True)
+def announced_at_once(monkeypatch):
+    """Announcements go out at once, not from a timer's thread."""
+    monkeypatch.setattr(nudge, "QUIET", 0.0)
+
+
+def test_late_commits_rollbacks_and_savepoints_keep_the_order_of_commit(catalog):
+    explore(40)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "WHERE i.due_at IS NULL ORDER BY i.event_id DESC LIMIT",
+        """WHERE i.due_at IS NULL AND i.event_id > (SELECT coalesce(max(event_id), 0) FROM notifications_delivery)
+           ORDER BY i.event_id LIMIT""",
+    ],
+    ids=["newest first", "from where it left off"],
+)
+def test_a_sequencer_that_reads_the_inbox_otherwise_is_caught(catalog, instead):
+    mutation = Mutation(replaces=READ, by=instead)
+    with pytest.raises(AssertionError):
+        explore(40, mutation)
+    assert_each_hit_one_statement([mutation])
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
-def test_a_thousand_plans_of_late_commits_keep_the_order_of_commit(catalog, monkeypatch):
-    explore(1000, monkeypatch)
+def test_a_thousand_plans_of_late_commits_keep_the_order_of_commit(catalog):
+    explore(1000)
