@@ -239,6 +239,7 @@ def release(leases: Iterable[Lease]) -> None:
                        (SELECT min(l.due_at) FROM notifications_lane l
                         WHERE l.channel_id = h.id AND l.due_at IS NOT NULL)) AS next_due
                      FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) h(id, epoch, wake)) s
-               WHERE c.id = s.id AND c.epoch = s.epoch""",
+               -- Past its lease it is left as it is: whoever takes over has to know what was in flight.
+               WHERE c.id = s.id AND c.epoch = s.epoch AND c.leased_until > clock_timestamp()""",
             [[x.channel_id for x in given], [x.epoch for x in given], [x.wake for x in given]],
         )
