@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -57,9 +58,9 @@ class Written:
 class Writer:
     """One session with its open blocks: the transaction, and savepoints in it."""
 
-    session: object
-    blocks: list = field(default_factory=list)
-    written: list = field(default_factory=list)  # for each block, what it would lose
+    session: BaseDatabaseWrapper
+    blocks: list[transaction.Atomic] = field(default_factory=list)
+    written: list[list[Written]] = field(default_factory=list)  # for each block, what it would lose
 
     def begin(self):
         block = transaction.atomic()

@@ -1,5 +1,8 @@
 """What every model test starts from: subscriptions in and out of order, and leases that only the model ends."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from pytest_django import Settings
 
@@ -12,7 +15,7 @@ from tests.factories import EndpointFactory, QueueFactory, WebhookSubscriptionFa
 @pytest.fixture
 def subscribed(
     catalog: dict[str, EventType], settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> list[Subscription]:
+) -> Sequence[Subscription]:
     """Four subscriptions: two in order that hold, one in order that skips, one in any order."""
     settings.DELIVERY_LEASE_SECONDS = 600
     # Announcements go out at once, not from a timer's thread.
@@ -21,9 +24,10 @@ def subscribed(
     first, endpoint = EndpointFactory(), EndpointFactory()
     ordered = QueueFactory()
     common = {"endpoint": endpoint, "subscriber": endpoint.subscriber}
-    return [
+    made: list[Any] = [
         WebhookSubscriptionFactory(queue=ordered, retry_seconds=[5, 300], **common),
         WebhookSubscriptionFactory(queue=ordered, retry_seconds=[0], on_failure="skip", **common),
         WebhookSubscriptionFactory(queue=ordered, retry_seconds=[0, 0], endpoint=first),
         WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False), retry_seconds=[5, 0], **common),
     ]
+    return made

@@ -1,6 +1,7 @@
 """What must hold after every step, asked of the real tables; each check names what it found."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection
 
@@ -56,7 +57,7 @@ FROM e LEFT JOIN d ON d.event_id = e.id GROUP BY e.id
 HAVING count(d.id) <> %(subscriptions)s OR count(DISTINCT d.subscription_id) <> %(subscriptions)s
 """
 
-Found = list[tuple[object, ...]]
+Found = list[tuple[Any, ...]]
 
 
 def violations(*, subscriptions: int) -> Found:
@@ -67,7 +68,7 @@ def violations(*, subscriptions: int) -> Found:
 def _rows(statement: str, parameters: dict[str, int] | None = None) -> Found:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def nothing_is_lost(found: Found) -> None:
