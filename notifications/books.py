@@ -167,6 +167,8 @@ class Books:
         self.settled += sum(1 for result in results if result.outcome)
         for run in ended:
             run.lease.may_have_work = True
+            # One at a time, and another worker waits for its turn: taken up again, it comes after.
+            run.lease.is_paused |= run.lease.has_rival
             if lane_id := run.items[0].claimed.lane_id:
                 run.lease.busy_lanes.discard(lane_id)
         for one in [*(result.claimed for result in results), *untried]:

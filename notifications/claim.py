@@ -38,6 +38,7 @@ class Lease:
     room: int = 1  # runs that may be added now
     depth: int = PIPELINE  # deliveries in each
     tokens: int = 0  # of its rate limit, taken for the next fetch
+    has_rival: bool = False  # another worker holds one of its channels, and waits for its turn
     is_single: bool = False  # its destination takes one at a time, over all of its channels
     runs: int = 0  # handed to the threads and not ended
     wake: int = -1
@@ -137,6 +138,7 @@ def release(leases: Iterable[Lease]) -> None:
                        (SELECT min(l.due_at) FROM notifications_lane l
                         WHERE l.channel_id = h.id AND l.due_at IS NOT NULL)) AS next_due
                      FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) h(id, epoch, wake)) s
-               WHERE c.id = s.id AND c.epoch = s.epoch AND locked.id = c.id""",
+               -- Past its lease it is left as it is: whoever takes over has to know what was in flight.
+               WHERE c.id = s.id AND c.epoch = s.epoch AND locked.id = c.id AND c.leased_until > clock_timestamp()""",
             [ids, ids, [x.epoch for x in given], [x.wake for x in given]],
         )

@@ -31,7 +31,11 @@ def account_for_crash(channel_id: int, epoch: int, ids: list[int], owner: str) -
                    is_fenced, started_at)
                  SELECT gen_random_uuid(), id, attempt_count, 'crashed', 'crash',
                    'The worker ended before it could report; the receiver may have it.',
-                   0, '', '', '', '', %(owner)s, %(epoch)s, false, now() FROM crashed
+                   0, '', '', '', '', %(owner)s, %(epoch)s, false, now()
+                 FROM (SELECT id, attempt_count FROM crashed
+                       UNION ALL  -- given up by a person before anybody took over: it may have arrived all the same
+                       SELECT id, attempt_count + 1 FROM notifications_delivery
+                       WHERE id = ANY(%(ids)s) AND status NOT IN ('pending', 'retrying')) may_have_been_sent
                )
                UPDATE notifications_lane l SET blocked_by_id = c.id, due_at = NULL
                FROM crashed c JOIN notifications_delivery d ON d.id = c.id

@@ -55,7 +55,10 @@ WITH held AS MATERIALIZED (
       OR (k.opened_at IS NOT NULL AND NOT h.probes) AS is_paused,
     h.single AND EXISTS (
       SELECT FROM notifications_channel s WHERE s.circuit_id = c.circuit_id AND s.id <> c.id
-        AND s.leased_until > clock_timestamp() AND cardinality(s.in_flight) > 0) AS has_to_wait
+        AND s.leased_until > clock_timestamp() AND cardinality(s.in_flight) > 0) AS has_to_wait,
+    h.single AND EXISTS (
+      SELECT FROM notifications_channel s WHERE s.circuit_id = c.circuit_id AND s.owner <> c.owner
+        AND s.leased_until > clock_timestamp()) AS has_rival
   FROM unnest(%(channels)s::bigint[], %(epochs)s::bigint[], %(rooms)s::int[], %(depths)s::int[],
               %(probes)s::bool[], %(singles)s::bool[]) h(id, epoch, room, depth, probes, single)
   JOIN notifications_channel c ON c.id = h.id AND c.epoch = h.epoch
@@ -92,7 +95,7 @@ WITH held AS MATERIALIZED (
   RETURNING c.id
 )
 SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.has_backlog, held.since_closed,
-       held.has_to_wait OR (marked.id IS NULL AND EXISTS (
+       held.has_rival, held.has_to_wait OR (marked.id IS NULL AND EXISTS (
          SELECT FROM work m WHERE m.claimed_by = held.id AND m.status IN ('pending', 'retrying'))) AS missed,
        w.of_lane, w.tail,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
@@ -154,24 +157,13 @@ def fetch(leases: Iterable[Lease]) -> Work:
         rows = prepared.run(_FETCH, parameters)
     seen: set[int] = set()
     work = Work([], {})
-    for (
-        channel_id,
-        wake,
-        is_paused,
-        is_open,
-        is_ailing,
-        backlog,
-        closed,
-        missed,
-        of_lane,
-        tail,
-        *columns,
-    ) in rows:
+    for channel_id, *row in rows:
         lease = asked[channel_id]
         if channel_id not in seen:
             seen.add(channel_id)
-            lease.wake, lease.is_paused, lease.is_open, lease.is_ailing = wake, is_paused, is_open, is_ailing
-            lease.has_backlog, lease.seconds_since_closed, lease.may_have_work = backlog, closed, missed
+            for name, value in zip(_SEEN, row, strict=False):
+                setattr(lease, name, value)
+        of_lane, tail, *columns = row[len(_SEEN) :]
         if columns[0] is not None:
             work.claimed.append(_claimed(columns))
         elif of_lane is not None:
@@ -181,6 +173,9 @@ def fetch(leases: Iterable[Lease]) -> Work:
     return work
 
 
+# What the first columns after its id say of a lease.
+_SEEN = ("wake", "is_paused", "is_open", "is_ailing", "has_backlog", "seconds_since_closed", "has_rival",
+         "may_have_work")  # fmt: skip
 _NAMES = tuple(field.name for field in fields(Claimed))
 _PAIRS = (_NAMES.index("headers"), _NAMES.index("query"))
 

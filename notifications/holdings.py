@@ -61,7 +61,7 @@ class Holdings:
         """Lease and fetch what there is room for, and hand it out; return how much was found."""
         most = RUNS_A_THREAD * self._threads.size
         # Runs that wait for an answer take no thread from the others.
-        room = most - (self._books.under_way - self._paces.stalled())
+        room = most - (self._books.under_way - self._paces.waiting())
         if room < most // 2:
             return 0  # enough is waiting for a thread: a later look finds more at once
         if self._suspects_wait and self._books.under_way:
@@ -92,7 +92,7 @@ class Holdings:
     def _lease(self) -> None:
         """Lease more channels: at once when none is held, else now and then, so that none starves the rest."""
         now = time.monotonic()
-        waiting = sum(1 for lease in self.leases.values() if self._paces.of(lease.destination).is_stalled)
+        waiting = sum(1 for lease in self.leases.values() if self._paces.of(lease.destination).waiting)
         if len(self.leases) - waiting >= CHANNELS_HELD:
             return
         if self.leases and now - self._leased < LEASE_EVERY:

@@ -24,7 +24,8 @@ class Pace:
     under_way: int = 0  # runs handed to the threads
     is_proven: bool = False
     is_slow: bool = False
-    is_stalled: bool = False  # a send is older than 250 ms now
+    waiting: int = 0  # of its sends, those older than 250 ms now
+    is_stalled: bool = False  # nothing more is started while they wait
     streak: int = 0
 
     @property
@@ -66,9 +67,12 @@ class Paces:
             pace = self._paces[destination] = Pace(is_patient=destination[1] is not None)
         return pace
 
-    def stalled(self) -> int:
-        """Return how many runs are under way where an answer is waited for."""
-        return sum(pace.under_way for pace in self._paces.values() if pace.is_stalled)
+    def waiting(self) -> int:
+        """Return how many runs are under way that wait for an answer, or for one that does."""
+        return sum(
+            pace.under_way if pace.is_stalled else min(pace.waiting, pace.under_way)
+            for pace in self._paces.values()
+        )
 
     def careful(self) -> int:
         """Return how many runs are under way that are not of the fast class."""

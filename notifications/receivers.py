@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
@@ -24,6 +25,7 @@ def follow_endpoint(instance: Endpoint, **_: Any) -> None:
     """Keep an endpoint's channels as it says."""
     channels.ensure(endpoint_ids=[instance.pk])
     channels.follow(instance)
+    transaction.on_commit(nudge, robust=True)
 
 
 @receiver(post_save, sender=SmtpProfile)
@@ -31,6 +33,7 @@ def follow_profile(instance: SmtpProfile, **_: Any) -> None:
     """Keep a profile's channels as it says."""
     channels.ensure(profile_ids=[instance.pk])
     channels.follow(instance)
+    transaction.on_commit(nudge, robust=True)
 
 
 @receiver(post_migrate)

@@ -86,6 +86,7 @@ class Threads:
         self._on_report = on_report
         self._stopping = threading.Event()
         self._threads: dict[threading.Thread, _Place] = {}
+        self._waited_for: list[Pace] = []
         self._asked_to_end = 0
         for _ in range(size):
             self._start_one()
@@ -105,7 +106,10 @@ class Threads:
     def tend(self) -> None:
         """Note which destinations keep a thread waiting, and see that enough threads are left for the others."""
         now = time.monotonic()
-        waiting = 0
+        replaced = 0
+        for pace in self._waited_for:
+            pace.waiting = 0
+        self._waited_for.clear()
         for thread, place in list(self._threads.items()):
             if place.has_ended:
                 thread.join()
@@ -115,10 +119,12 @@ class Threads:
             run, since = place.run, place.since
             if run is None or not since:
                 continue
-            waiting += now - since > REPLACED_AFTER
-            if now - since > SLOW and not run.pace.is_patient:
-                run.pace.is_stalled = True
-        free = len(self._threads) - self._asked_to_end - waiting
+            replaced += now - since > REPLACED_AFTER
+            if now - since > SLOW:
+                self._waited_for.append(run.pace)
+                run.pace.waiting += 1
+                run.pace.is_stalled = not run.pace.is_patient
+        free = len(self._threads) - self._asked_to_end - replaced
         if free < self.size and not self._runs.empty():
             for _ in range(min(self.size - free, MOST - len(self._threads))):
                 self._start_one()

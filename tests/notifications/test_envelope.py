@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import envelope
-from notifications.claim import Claimed
 from notifications.destinations import Notification
+from notifications.fetch import Claimed
 from notifications.retry import Schedule
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
