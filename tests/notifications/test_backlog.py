@@ -16,7 +16,7 @@ from tests.workers import Gauge, until, working
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def paused(catalog, count: int, *, is_ordered: bool = True):
+def paused(catalog, count, *, is_ordered=True):
     """An endpoint that is paused, with so many deliveries of two accounts."""
     subscription = WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=is_ordered))
     endpoint = subscription.endpoint

@@ -6,17 +6,23 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from events.publish import Draft, publish_many
 from notifications import circuits, claim, fetch, operate
+from notifications.books import Books
 from notifications.breaker import Answer
+from notifications.destinations import Directory, Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Channel, Circuit, Delivery, Lane
+from notifications.models import Channel, Circuit, Delivery, Endpoint, Lane
+from notifications.pace import Pace
+from notifications.pause import pause
+from notifications.sending import Item, Run, Threads
+from notifications.transports.base import Message, Outcome, Transport, Verdict
 from tests.factories import QueueFactory, UserFactory, WebhookSubscriptionFactory
 from tests.workers import Gauge, together, until, working
 
@@ -55,18 +61,18 @@ def spread(subscription) -> None:
     channels = list(Channel.objects.filter(endpoint=subscription.endpoint).order_by("shard"))
     for number, delivery in enumerate(Delivery.objects.order_by("pk")):
         Delivery.objects.filter(pk=delivery.pk).update(channel=channels[number % 2])
-    if Delivery.objects.count() > 1:
+    if Delivery.objects.exists():
         Channel.objects.filter(pk__in=[channel.pk for channel in channels]).update(due_at=timezone.now())
 
 
-def set_circuit(subscription, **fields) -> Circuit:
+def set_circuit(subscription, **fields):
     circuit = subscription.endpoint.circuit
     Circuit.objects.filter(pk=circuit.pk).update(**fields)
     circuit.refresh_from_db()
     return circuit
 
 
-def opened(subscription, *, probe_in: float = 0.0, **fields) -> Circuit:
+def opened(subscription, *, probe_in=0.0, **fields):
     """Open the circuit as failures would have done, with its next probe in so many seconds."""
     now = timezone.now()
     at = now + timedelta(seconds=probe_in)
@@ -86,7 +92,7 @@ def ready_to_probe(circuit: Circuit) -> None:
     Channel.objects.filter(circuit=circuit, due_at__isnull=False).update(due_at=now)
 
 
-def seconds_until(moment) -> float:
+def seconds_until(moment):
     return (moment - timezone.now()).total_seconds()
 
 
@@ -166,11 +172,11 @@ def test_a_failed_probe_spends_no_attempt_and_doubles_the_pause(catalog, https_r
     circuit = opened(subscription)
     https_receiver.script = lambda r: (500, {}, b"")
 
-    for number, pause in enumerate([10, 20, 40, 80, 160, 300, 300], 1):
+    for number, seconds in enumerate([10, 20, 40, 80, 160, 300, 300], 1):
         assert run() == 1
         circuit.refresh_from_db()
         assert (https_receiver.count, circuit.probes) == (number, number)
-        assert pause - 2 < seconds_until(circuit.probe_at) <= pause
+        assert seconds - 2 < seconds_until(circuit.probe_at) <= seconds
         ready_to_probe(circuit)
 
     assert set(Delivery.objects.values_list("attempt_count", flat=True)) == {0}
@@ -504,11 +510,12 @@ def test_a_channel_that_is_given_back_while_a_probe_is_offered_on_it_stays_due(c
     """The release waits for the row while the circuit opens; it must not go by what it saw before."""
     subscription = subscribed(catalog, 2)
     Delivery.objects.update(due_at=timezone.now() + timedelta(hours=1), status="retrying")
+    first = Delivery.objects.order_by("pk").first()
+    Delivery.objects.exclude(pk=first.pk).update(due_at=timezone.now() + timedelta(hours=2))
     released, reporter = lease_all()
     for lease in (released, reporter):
         lease.room = 4
         fetch.fetch([lease])
-    first = Delivery.objects.order_by("due_at", "pk").first()
     if first.channel_id != released.channel_id:
         released, reporter = reporter, released
     answers = [Answer(delivery_id=number, is_good=False) for number in range(5)]
@@ -534,3 +541,66 @@ def open_while_released(released, reporter, answers) -> bool:
         waited = thread.is_alive()
     thread.join()
     return waited
+
+
+def test_a_pause_waits_for_whoever_edits_the_endpoint_and_both_come_through(catalog):
+    """An edit locks the endpoint's row and then its channels; a pause that did it the other way would meet it."""
+    subscription = subscribed(catalog, 2)
+    lease = lease_all()[0]
+    endpoint, faults = subscription.endpoint, []
+
+    def disable():
+        try:
+            pause(lease, "Disabled.")
+        except OperationalError as fault:
+            faults.append(fault)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=disable)
+    with transaction.atomic():
+        Endpoint.objects.filter(pk=endpoint.pk).update(name="Renamed")
+        thread.start()
+        time.sleep(0.5)
+        endpoint.name = "Renamed"
+        endpoint.save()
+    thread.join()
+
+    endpoint.refresh_from_db()
+    assert (faults, endpoint.paused_reason, endpoint.name) == ([], "Disabled.", "Renamed")
+
+
+def test_successes_between_failures_count_though_they_were_taken_before_the_first_of_them(catalog):
+    """What its last look told a lease is old: no failure was on record then."""
+    subscription = subscribed(catalog, 30)
+    leases = {lease.channel_id: lease for lease in lease_all()}
+    for lease in leases.values():
+        lease.room = 4
+    claimed = fetch.fetch(leases.values()).claimed
+    notification = Directory().notifications([subscription.pk])[subscription.pk]
+    threads = Threads(1, on_report=lambda: None)
+    books = Books("me:1", threads=threads, leases=leases)
+
+    try:
+        for number, one in enumerate(claimed[:20]):
+            answers = Scripted(Verdict.DELIVERED if number % 2 else Verdict.RETRY)
+            sender = Sender(transport=answers, max_in_flight=8, rate_per_minute=None, timeout=1)
+            item = Item(claimed=one, message=Message(id="dlv_1", body=""), notification=notification)
+            books.enter(Run(lease=leases[one.channel_id], sender=sender, pace=Pace(), items=(item,)))
+            assert until(lambda: books.collect() or not books.under_way)
+            books.flush(now=True)
+    finally:
+        threads.close()
+
+    circuit = set_circuit(subscription)
+    assert (circuit.failures, circuit.opened_at) == (0, None)
+
+
+class Scripted(Transport):
+    """Answers at once, always the same."""
+
+    def __init__(self, verdict):
+        self.verdict = verdict
+
+    def send(self, message):
+        return Outcome(verdict=self.verdict, started_at=timezone.now(), duration=timedelta(milliseconds=1))

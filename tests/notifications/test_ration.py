@@ -17,7 +17,7 @@ from tests.workers import Gauge, together, until, working
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def waiting(catalog, count: int, **endpoint) -> Circuit:
+def waiting(catalog, count, **endpoint):
     """Let so many deliveries wait for one endpoint, in any order."""
     fields = {f"endpoint__{name}": value for name, value in endpoint.items()}
     subscription = WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False), **fields)
