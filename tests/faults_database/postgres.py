@@ -113,14 +113,21 @@ class Server:
 
     def kill(self) -> None:
         """Kill every process of it at once, as a power cut does."""
-        if self._process is not None:
-            group, self._process = self._process, None
-            deadline = time.monotonic() + PATIENCE
+        if self._process is None:
+            return
+        postmaster, self._process = self._process, None
+        # Each is a group of its own, so they are asked for while their parent still knows them.
+        children = Path(f"/proc/{postmaster.pid}/task/{postmaster.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+        postmaster.kill()
+        for pid in pids:
             with suppress(ProcessLookupError):
-                while time.monotonic() < deadline:
-                    os.killpg(group.pid, signal.SIGKILL)
-                    group.poll()
-                    time.sleep(0.02)
+                os.kill(pid, signal.SIGKILL)
+        postmaster.wait()
+        deadline = time.monotonic() + PATIENCE
+        while any(_runs(pid) for pid in pids):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def set(self, **settings: str) -> None:
         """Change settings of the running server, for every session from now on."""
@@ -134,6 +141,13 @@ class Server:
         with self.connect("postgres") as superuser:
             row = superuser.execute("SELECT pg_promote(true, 60)").fetchone()
         assert row == (True,)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextmanager
