@@ -40,8 +40,8 @@ WITH r AS MATERIALIZED (
     verdict text, code int, error_class text, detail text, ms int,
     address text, request_headers text, response_headers text, response_body text, started_at timestamptz)
 ), held AS MATERIALIZED (
-  SELECT c.id, c.epoch, h.done
-  FROM notifications_channel c
+  SELECT c.id, c.epoch, h.done, t.until, c.leased_until < t.until - interval '4 s' AS is_old
+  FROM (SELECT clock_timestamp() + make_interval(secs => %(lease)s::float8) AS until) t, notifications_channel c
   JOIN (SELECT g.id, g.epoch, array_agg(f.id) AS done
         FROM unnest(%(held)s::bigint[], %(held_epoch)s::bigint[]) AS g(id, epoch)
         LEFT JOIN unnest(%(free)s::bigint[], %(free_of)s::bigint[], %(free_epoch)s::bigint[])
@@ -84,20 +84,22 @@ WITH r AS MATERIALIZED (
   JOIN held ON held.id = x.channel_id AND held.epoch = x.epoch
   WHERE l.id = x.id
 ), channels AS (
+  -- due_at is indexed: left alone as long as may be, the row changes in its place.
   UPDATE notifications_channel c SET
-    leased_until = t.until, due_at = t.until,
+    leased_until = CASE WHEN held.is_old THEN held.until ELSE c.leased_until END,
+    due_at = CASE WHEN held.is_old THEN held.until ELSE c.due_at END,
     in_flight = ARRAY(SELECT unnest(c.in_flight) EXCEPT ALL SELECT unnest(held.done))
-  FROM held, (SELECT clock_timestamp() + make_interval(secs => %(lease)s::float8) AS until) t
+  FROM held
   WHERE c.id = held.id AND c.epoch = held.epoch
 )
-SELECT id FROM held
+SELECT id, is_old FROM held
 """
 
 
 def settle(
     results: Sequence[Result], *, leases: Iterable[Lease], freed: Sequence[Claimed], worker: str
 ) -> None:
-    """Write results, renew the given leases, and take settled and unsent ids off their channels.
+    """Write results, renew what is some seconds old of the leases, and take settled and unsent ids off them.
 
     A lease that has run out is marked lost; its results are logged as late and change nothing.
     `freed` are deliveries that were taken and not sent: they go back as they were.
@@ -115,12 +117,12 @@ def settle(
         "lease": settings.DELIVERY_LEASE_SECONDS,
         "worker": worker,
     }  # fmt: skip
-    kept = {row[0] for row in prepared.run(_SETTLE, parameters)}
+    kept = dict(prepared.run(_SETTLE, parameters))
     for channel_id, lease in given.items():
-        if channel_id in kept:
-            lease.safe_until = safe_until
-        else:
+        if channel_id not in kept:
             lease.is_lost = True
+        elif kept[channel_id]:
+            lease.safe_until = safe_until
 
 
 def _row(result: Result) -> dict[str, Any]:
