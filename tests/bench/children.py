@@ -1,0 +1,48 @@
+"""Processes that a bench starts: they end with it, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from project.embedded import BASE_DIR
+from project.lifeline import die_with_parent, kill_group
+
+_GRACE = 15.0
+
+
+@contextmanager
+def started(
+    command: Sequence[str], *, log: Path, stdin: int | None = subprocess.DEVNULL, stdout: int | None = None,
+    **variables: str,
+) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
+    """Run a process beside the block; its output goes to `log`.
+
+    At the end it is asked to stop, given time, and killed with all of its own.
+    """
+    with log.open("ab") as written:
+        process = subprocess.Popen(
+            command,
+            cwd=BASE_DIR,
+            env=os.environ | variables,
+            stdin=stdin,
+            stdout=written if stdout is None else stdout,
+            stderr=written,
+            # Ctrl-C reaches the bench alone, which then stops each in turn.
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        kill_group(process.pid)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()

@@ -1,0 +1,48 @@
+"""The rows a bench starts from: the catalog, endpoints, and a subscription for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from events import sync
+from notifications import channels
+from notifications.models import Subscription
+from tests.bench.receiver import host
+from tests.factories import QueueFactory, WebhookSubscriptionFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Endpoints, each behind a queue of its own, so that an event can be meant for one of them."""
+
+    subscriptions: Sequence[Subscription]
+
+    @property
+    def queues(self) -> list[str]:
+        """The names of the queues."""
+        return [subscription.queue.name for subscription in self.subscriptions]
+
+
+def targets(
+    count: int, *, is_ordered: bool = False, prefix: str = "", first: int = 0, **endpoint: object
+) -> Targets:
+    """Make endpoints on hosts r0, r1, …, their channels, a queue and a subscription each."""
+    sync.sync()
+    made = [
+        WebhookSubscriptionFactory(
+            queue=QueueFactory(name=f"{prefix}bench-{number}", is_ordered=is_ordered),
+            endpoint__base_url=f"https://{host(first + number)}",
+            endpoint__path=f"/{prefix}{number}",
+            **{f"endpoint__{name}": value for name, value in endpoint.items()},
+        )
+        for number in range(count)
+    ]
+    channels.ensure(endpoint_ids=[each.endpoint_id for each in made])
+    return Targets(made)
+
+
+def analyse() -> None:
+    """Let the planner know what is there, as autovacuum would before long."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
