@@ -33,7 +33,7 @@ def started(
             stderr=written,
             # Ctrl-C reaches the bench alone, which then stops each in turn.
             start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGKILL),
+            preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509  Its threads only send NOTIFYs.
         )
     try:
         yield process

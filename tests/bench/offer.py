@@ -12,6 +12,7 @@ from tests.bench import spending
 from tests.bench.receiver import Receiver
 from tests.bench.workers import Workers
 
+EVENT_TYPE = "invoice.posted"
 _BATCH = 1000
 _LOOK_EVERY = 0.05  # seconds
 # With the envelope around it, the body of a callout is about 1 KB.
@@ -42,17 +43,25 @@ class Drained:
 
 
 def drafts(queues: Sequence[str], count: int, *, keys: int = 0) -> list[Draft]:
-    """Make events, spread evenly over the queues and, if `keys` are given, over so many ordering keys."""
+    """Make events, spread evenly over the queues: each with a key of its own, or over so many `keys`.
+
+    All events of one key go to one queue.
+    """
     made = []
     for position in range(count):
         number = next(_numbers)
-        account = position // len(queues) % keys if keys else number
-        data = (
-            f'{{"account": {{"id": "{account}", "name": "Example Telecom"}}, "invoice": {{"id": "{number}", '
-            f'"number": "INV-{number}", "currency": "CAD", "total": "249.00"}}, "note": "{_PADDING}"}}'
-        )
-        made.append(Draft(type="invoice.posted", data=data, queue=queues[position % len(queues)]))
+        key = position % keys if keys else number
+        queue = queues[(key if keys else position) % len(queues)]
+        made.append(Draft(type=EVENT_TYPE, data=payload(number, key), queue=queue))
     return made
+
+
+def payload(number: int, key: int) -> str:
+    """The data of an event, about the account `key`."""
+    return (
+        f'{{"account": {{"id": "{key}", "name": "Example Telecom"}}, "invoice": {{"id": "{number}", '
+        f'"number": "INV-{number}", "currency": "CAD", "total": "249.00"}}, "note": "{_PADDING}"}}'
+    )
 
 
 def drain(

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import connection
+from django.db import connection, connections
 
-from tests.bench import spending
+from tests.bench import copies, spending
 from tests.bench.children import started
 
 _PATIENCE = 30.0
@@ -34,19 +34,17 @@ class Workers:
 
 
 @contextmanager
-def working(count: int, *, folder: Path, database_url: str = "", **variables: str) -> Iterator[Workers]:
-    """Run so many workers beside the block, which begins once all of them listen."""
+def working(count: int, *, folder: Path, **variables: str) -> Iterator[Workers]:
+    """Run so many workers beside the block, on the database that is in use; all of them listen by then."""
     log = folder / "workers.log"
-    if database_url:
-        variables["DATABASE_URL"] = database_url
+    variables = {"DATABASE_URL": copies.url(connections["default"]), **variables}
     with ExitStack() as stack:
         processes = [
             stack.enter_context(started([sys.executable, "manage.py", "deliver"], log=log, **variables))
             for _ in range(count)
         ]
         workers = Workers(processes, log)
-        if not database_url:
-            _wait_for(count, workers)
+        _wait_for(count, workers)
         yield workers
         # All at once, and not one after another.
         for process in processes:
