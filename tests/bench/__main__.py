@@ -3,10 +3,12 @@
 import argparse
 import importlib
 import json
+import logging
 import os
 import platform
 import signal
 import sys
+import threading
 from typing import Any
 
 import django
@@ -54,12 +56,20 @@ def _measure(name: str, entry: registry.Entry, run: Run) -> dict[str, Any]:
     from django.core.management import call_command
     from django.db import connections
 
+    from tests.bench import spending
+
+    # Its "Enqueued" would stand between the lines that are meant for people.
+    logging.getLogger("django-q").setLevel(logging.WARNING)
     call_command("migrate", verbosity=0, interactive=False)
     try:
+        others = spending.Others()
         cases, extra = importlib.import_module(f"tests.bench.{entry.module}").measure(run)
-        extra["is_quick"] = run.is_quick
+        extra |= {"is_quick": run.is_quick, "others_share": others.share()}
         return judge.summary(name, cases, _machine(), **extra)
     finally:
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.join()  # a last announcement, which needs the database
         connections.close_all()
 
 

@@ -21,7 +21,9 @@ def copied(name: str) -> Iterator[BaseDatabaseWrapper]:
     copy = original.copy(_ALIAS)
     copy.settings_dict["NAME"] = f"{original.settings_dict['NAME']}_{name}"
     with _maintenance(original) as cursor:
-        cursor.execute(f'CREATE DATABASE "{copy.settings_dict["NAME"]}" TEMPLATE "{original.settings_dict["NAME"]}"')
+        cursor.execute(
+            f'CREATE DATABASE "{copy.settings_dict["NAME"]}" TEMPLATE "{original.settings_dict["NAME"]}"'
+        )
     try:
         yield copy
     finally:

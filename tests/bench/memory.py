@@ -29,18 +29,14 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
         for number in range(rounds):
             with working(1, folder=run.folder, **accepting.environment, DELIVERY_THREADS="4") as workers:
                 worker = psutil.Process(workers.processes[0].pid)
-
-                def resident() -> float:
-                    return worker.memory_info().rss / _MEGABYTE
-
                 offer.drain(queues, FEW, workers=workers, receiver=accepting)
-                before.append(resident())
+                before.append(_resident(worker))
                 run.progress.step(f"worker {number + 1}, after {FEW}: {before[-1]:.1f} MB")
                 for part in range(parts):
                     offer.drain(queues, _PART, workers=workers, receiver=accepting)
                     done = FEW + (part + 1) * _PART
-                    run.progress.step(f"worker {number + 1}, after {done}: {resident():.1f} MB")
-                after.append(resident())
+                    run.progress.step(f"worker {number + 1}, after {done}: {_resident(worker):.1f} MB")
+                after.append(_resident(worker))
     case = Case(
         name=f"after {many:,} against after {FEW:,}",
         unit="MB",
@@ -50,3 +46,7 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
         at_most=True,
     )
     return [case], {"receiver": accepting.kind}
+
+
+def _resident(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / _MEGABYTE)

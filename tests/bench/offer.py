@@ -64,6 +64,13 @@ def payload(number: int, key: int) -> str:
     )
 
 
+def publish_all(given: Sequence[Draft]) -> None:
+    """Publish them in this order, in one transaction."""
+    with transaction.atomic():
+        for start in range(0, len(given), _BATCH):
+            publish_many(given[start : start + _BATCH])
+
+
 def drain(
     queues: Sequence[str],
     count: int,
@@ -80,10 +87,9 @@ def drain(
     before = settled()
     given = drafts(queues, count, keys=keys)
     with transaction.atomic():
-        for start in range(0, count, _BATCH):
-            publish_many(given[start : start + _BATCH])
+        publish_all(given)
         cpu = _spent(workers, receiver)
-        began = _now()
+        began = now()
     gives_up = time.monotonic() + limit
     while waiting():
         workers.check()
@@ -106,7 +112,8 @@ def _spent(workers: Workers, receiver: Receiver | None) -> tuple[float, float, f
     return workers.cpu_seconds(), spending.of_database(), receiver.cpu_seconds() if receiver else 0.0
 
 
-def _now() -> float:
+def now() -> float:
+    """The time of the database, in seconds."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
         return float(cursor.fetchone()[0])

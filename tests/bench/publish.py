@@ -48,9 +48,7 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
     )
     counts = [float(_statements(ours)) for _ in range(5)]
     speed = Case(name="calls", unit="events/s", ours=published, baseline=inserted, target=TARGET)
-    statements = Case(
-        name="statements", unit="a call", ours=counts, baseline=None, target=1, at_most=True
-    )
+    statements = Case(name="statements", unit="a call", ours=counts, baseline=None, target=1, at_most=True)
     return [speed, statements], {}
 
 

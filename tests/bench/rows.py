@@ -7,9 +7,9 @@ from django.db import connection
 
 from events import sync
 from notifications import channels
-from notifications.models import Subscription
+from notifications.models import Endpoint, Subscription
 from tests.bench.receiver import host
-from tests.factories import QueueFactory, WebhookSubscriptionFactory
+from tests.factories import QueueFactory, SubscriberFactory, WebhookSubscriptionFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,17 @@ def analyse() -> None:
     """Let the planner know what is there, as autovacuum would before long."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
+
+
+def endpoints(count: int) -> list[int]:
+    """Make endpoints that nobody subscribes to yet, with their channels; return their ids."""
+    subscriber = SubscriberFactory()
+    made = Endpoint.objects.bulk_create(
+        Endpoint(
+            subscriber=subscriber, name=f"dead {number}", base_url=f"https://{host(number)}", path="/dead"
+        )
+        for number in range(count)
+    )
+    ids = [endpoint.pk for endpoint in made]
+    channels.ensure(endpoint_ids=ids)
+    return ids

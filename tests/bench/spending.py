@@ -1,6 +1,8 @@
 """Processor time: unlike the clock, it does not depend on what else the machine does."""
 
 import contextlib
+import os
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -39,3 +41,25 @@ def of_database() -> float:
     """Seconds that the database server has used; 0 where it runs on another machine."""
     root = postmaster()
     return of_tree(root) if root else 0.0
+
+
+class Others:
+    """How much of the machine went to what is none of ours: measurements beside it are worth less."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy, self._ours = _busy(), _ours()
+
+    def share(self) -> float:
+        """The share of all processor time since the beginning, 0 to 1."""
+        available = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        return round(max(0.0, _busy() - self._busy - (_ours() - self._ours)) / available, 2)
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + getattr(times, "steal", 0.0))
+
+
+def _ours() -> float:
+    return of_tree(psutil.Process()) + of_database()
