@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _GRACE = 15.0
 @contextmanager
 def started(
     command: Sequence[str], *, log: Path, stdin: int | None = subprocess.DEVNULL, stdout: int | None = None,
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
     """Run a process beside the block; its output goes to `log`.
 
@@ -27,7 +27,7 @@ def started(
         process = subprocess.Popen(
             command,
             cwd=BASE_DIR,
-            env=os.environ | variables,
+            env=os.environ | dict(variables or {}),
             stdin=stdin,
             stdout=written if stdout is None else stdout,
             stderr=written,
@@ -46,3 +46,9 @@ def started(
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
+
+
+def check(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Raise if a process has ended that should still run: nothing measured since is worth anything."""
+    if process.poll() is not None:
+        raise RuntimeError(f"{process.args!r} ended:\n{log.read_text()[-2000:]}")

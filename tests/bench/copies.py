@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 _ALIAS = "default"
 
@@ -54,7 +55,7 @@ def url(connection: BaseDatabaseWrapper, **options: str) -> str:
 
 
 @contextmanager
-def _maintenance(original: BaseDatabaseWrapper) -> Iterator:
+def _maintenance(original: BaseDatabaseWrapper) -> Iterator[CursorWrapper]:
     """A cursor that is connected to neither of them."""
     elsewhere = original.copy(_ALIAS)
     elsewhere.settings_dict["NAME"] = "postgres"

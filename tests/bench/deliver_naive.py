@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,7 +13,7 @@ from django_q.models import OrmQ, Task
 
 from project.embedded import BASE_DIR
 from tests.bench import copies, offer, receiver, rows
-from tests.bench.children import started
+from tests.bench.children import check, started
 from tests.bench.deliver import ENDPOINTS, PROCESSES, body_bytes
 from tests.bench.judge import Case
 from tests.bench.run import Run
@@ -49,11 +50,12 @@ def _case(run: Run, name: str, queues: list[str], accepting: receiver.Receiver) 
         )
         offer.drain(queues, ENDPOINTS, workers=workers, receiver=accepting)
         size = body_bytes()
-        stack.enter_context(started(cluster, log=run.folder / "naive.log", **environment))
+        log = run.folder / "naive.log"
+        naive_cluster = stack.enter_context(started(cluster, log=log, variables=environment))
         drained, naive = run.interleave(
             name,
             lambda: offer.drain(queues, count, workers=workers, receiver=accepting).rate,
-            lambda: _run_tasks(tasks, size, environment),
+            lambda: _run_tasks(tasks, size, environment, lambda: check(naive_cluster, log)),
             rounds=5,
             show=lambda ours, theirs: f"{ours:.0f}/s against {theirs:.0f}/s",
         )
@@ -67,7 +69,7 @@ def _case(run: Run, name: str, queues: list[str], accepting: receiver.Receiver) 
     )
 
 
-def _run_tasks(count: int, size: int, environment: dict[str, str]) -> float:
+def _run_tasks(count: int, size: int, environment: dict[str, str], look: Callable[[], None]) -> float:
     """Queue so many tasks at once, and return how many a second the cluster does; queueing is not counted."""
     Task.objects.all().delete()
     queued = subprocess.run(
@@ -79,6 +81,7 @@ def _run_tasks(count: int, size: int, environment: dict[str, str]) -> float:
     )
     began = float(queued.stdout)
     while _is_queued():
+        look()
         if time.monotonic() - began > _LIMIT:
             raise RuntimeError(
                 f"{OrmQ.objects.filter(key=_KEY).count()} naive tasks are left after {_LIMIT:.0f} s"

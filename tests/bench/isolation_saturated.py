@@ -1,6 +1,7 @@
 """More work than can be sent: how fast the healthy endpoints' share is delivered."""
 
 import time
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -45,12 +46,14 @@ _OF_THEM = """FROM notifications_delivery d JOIN notifications_subscription s ON
 
 def _left(healthy: list[str]) -> bool:
     """Whether any of the healthy endpoints' events is still to be delivered."""
-    return _one(
-        """SELECT EXISTS (SELECT FROM events_inboxentry) OR EXISTS (
+    return bool(
+        _one(
+            """SELECT EXISTS (SELECT FROM events_inboxentry) OR EXISTS (
              SELECT FROM notifications_delivery d JOIN notifications_subscription s ON s.id = d.subscription_id
              JOIN events_queue q ON q.id = s.queue_id
              WHERE q.name = ANY(%s) AND d.status IN ('pending', 'retrying'))""",
-        [healthy],
+            [healthy],
+        )
     )
 
 
@@ -59,14 +62,14 @@ def _rate(healthy: list[str], since: float, until: float) -> float:
         f"SELECT count(*) {_OF_THEM} AND settled_at BETWEEN to_timestamp(%s) AND to_timestamp(%s)",
         [healthy, since, until],
     )
-    return count / max(until - since, 0.001)
+    return float(count / max(until - since, 0.001))
 
 
 def _last(healthy: list[str]) -> float:
     return float(_one(f"SELECT extract(epoch FROM max(settled_at))::float8 {_OF_THEM}", [healthy]))
 
 
-def _one(sql: str, parameters: list[object]):
+def _one(sql: str, parameters: list[Any]) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchone()[0]

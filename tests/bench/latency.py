@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 
 from tests.bench import arrivals, copies, offer, receiver, rows
-from tests.bench.children import started
+from tests.bench.children import check, started
 from tests.bench.judge import Case, quantile
 from tests.bench.publisher import even, publishing
 from tests.bench.recorder import Recorder, recording
@@ -84,10 +84,12 @@ def _cold(run: Run, queues: list[str], recorder: Recorder) -> Case:
     }
     command = [sys.executable, "manage.py", "qcluster"]
     with ExitStack() as stack:
-        stack.enter_context(started(command, log=run.folder / "cluster.log", **environment))
+        log = run.folder / "cluster.log"
+        cluster = stack.enter_context(started(command, log=log, variables=environment))
         for number in range(samples):
             run.progress.say(f"cold: waiting until the cluster has been idle for {idle} s")
             _wait_until_idle(idle)
+            check(cluster, log)
             [wait], _ = _waits(run, [(0.0, queues[number % len(queues)])], recorder)
             found.append(wait)
             run.progress.step(f"cold, sample {number + 1} of {samples}: {wait:.0f} ms")

@@ -3,7 +3,7 @@
 import os
 
 from project.settings import *  # noqa: F403
-from project.settings import DATABASES
+from project.settings import DATABASES, LOGGING
 
 TUNED = os.environ["BENCH_NAIVE"] == "tuned"
 
@@ -16,4 +16,6 @@ DATABASES["default"].update(
     CONN_HEALTH_CHECKS=False,
 )
 # Not a line for each task.
-LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django-q": {"level": "WARNING"}}}
+LOGGING["loggers"]["django-q"] = {"level": "WARNING"}
+# They ask for the product's own cluster, which is not what is measured here.
+SILENCED_SYSTEM_CHECKS = ["notifications.E002", "notifications.E003"]

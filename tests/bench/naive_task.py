@@ -35,11 +35,10 @@ def post_in_session(body: str) -> int:
 
 def _main(count: int, size: int) -> None:
     django.setup()
-    from django.conf import settings
     from django.db import transaction
     from django_q.tasks import async_task
 
-    function = "post_in_session" if settings.TUNED else "post"
+    function = "post_in_session" if os.environ["BENCH_NAIVE"] == "tuned" else "post"
     with transaction.atomic():
         for _ in range(count):
             async_task(f"tests.bench.naive_task.{function}", "x" * size)

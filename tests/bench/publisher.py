@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -51,7 +52,9 @@ def publishing(plan: Sequence[tuple[float, str]], *, folder: Path, database_url:
     given.write_text(json.dumps(plan))
     command = [sys.executable, "-m", "tests.bench.publisher", str(given), str(result)]
     log = folder / "publisher.log"
-    with started(command, log=log, stdout=subprocess.PIPE, DATABASE_URL=database_url) as process:
+    with started(
+        command, log=log, stdout=subprocess.PIPE, variables={"DATABASE_URL": database_url}
+    ) as process:
         assert process.stdout
         words = process.stdout.readline().split()
         if not words:
@@ -62,6 +65,10 @@ def publishing(plan: Sequence[tuple[float, str]], *, folder: Path, database_url:
 def even(rate: float, seconds: float, queues: Sequence[str]) -> list[tuple[float, str]]:
     """Return a plan of a steady rate, over the queues in turn."""
     return [(number / rate, queues[number % len(queues)]) for number in range(int(rate * seconds))]
+
+
+def _stamp(stamped: list[int]) -> None:
+    stamped.append(time.monotonic_ns())
 
 
 def _main(given: str, result: str) -> None:
@@ -85,7 +92,7 @@ def _main(given: str, result: str) -> None:
         with transaction.atomic():
             stamped: list[int] = []
             # Registered before the event's own: it runs first after the commit.
-            transaction.on_commit(lambda stamped=stamped: stamped.append(time.monotonic_ns()))
+            transaction.on_commit(partial(_stamp, stamped))
             event = publish(EVENT_TYPE, payload(number, number), queue=queue).event
         commits.append((queue, str(event.uid), stamped[0]))
     Path(result).write_text(json.dumps(commits))

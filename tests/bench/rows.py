@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -29,7 +30,7 @@ def targets(
 ) -> Targets:
     """Make endpoints on hosts r0, r1, …, their channels, a queue and a subscription each."""
     sync.sync()
-    made = [
+    made: list[Any] = [
         WebhookSubscriptionFactory(
             queue=QueueFactory(name=f"{prefix}bench-{number}", is_ordered=is_ordered),
             endpoint__base_url=f"https://{host(first + number)}",
@@ -50,7 +51,7 @@ def analyse() -> None:
 
 def endpoints(count: int) -> list[int]:
     """Make endpoints that nobody subscribes to yet, with their channels; return their ids."""
-    subscriber = SubscriberFactory()
+    subscriber: Any = SubscriberFactory()
     made = Endpoint.objects.bulk_create(
         Endpoint(
             subscriber=subscriber, name=f"dead {number}", base_url=f"https://{host(number)}", path="/dead"

@@ -40,7 +40,9 @@ def working(count: int, *, folder: Path, **variables: str) -> Iterator[Workers]:
     variables = {"DATABASE_URL": copies.url(connections["default"]), **variables}
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(started([sys.executable, "manage.py", "deliver"], log=log, **variables))
+            stack.enter_context(
+                started([sys.executable, "manage.py", "deliver"], log=log, variables=variables)
+            )
             for _ in range(count)
         ]
         workers = Workers(processes, log)
