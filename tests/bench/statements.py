@@ -1,5 +1,6 @@
 """SQL statements per delivery at saturation, and per second of an idle cluster, as the server logs them."""
 
+import itertools
 import re
 import sys
 import time
@@ -47,7 +48,8 @@ class Log:
         lines = text.split("\n")
         for number, line in enumerate(lines):
             if (match := _LINE.match(line)) and match[1] in _PROGRAMS:
-                found[_kind(match[2] + " " + " ".join(lines[number + 1 : number + 6]))] += 1
+                rest = itertools.takewhile(_is_continued, lines[number + 1 : number + 6])
+                found[_kind(" ".join([match[2], *rest]))] += 1
         return found
 
     def _mark(self) -> int:
@@ -133,6 +135,10 @@ def _idle(run: Run, log: Log, url: str) -> Case:
         at_most=True,
         extra={"kinds": _shares(kinds, rounds * seconds)},
     )
+
+
+def _is_continued(line: str) -> bool:
+    return not line.startswith("@bench ")
 
 
 def _kind(statement: str) -> str:
