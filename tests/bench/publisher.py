@@ -8,11 +8,9 @@ monotonic nanoseconds of the commit] to RESULT.
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -67,35 +65,12 @@ def even(rate: float, seconds: float, queues: Sequence[str]) -> list[tuple[float
     return [(number / rate, queues[number % len(queues)]) for number in range(int(rate * seconds))]
 
 
-def _stamp(stamped: list[int]) -> None:
-    stamped.append(time.monotonic_ns())
-
-
 def _main(given: str, result: str) -> None:
     django.setup()
-    from django.db import connection, transaction
-
-    from events.publish import publish
-    from tests.bench.offer import EVENT_TYPE, payload
+    from tests.bench import publishing_threads
 
     plan = json.loads(Path(given).read_text())
-    commits: list[tuple[str, str, int]] = []
-    with transaction.atomic():  # connected, and the catalog read, before the first one counts
-        publish(EVENT_TYPE, payload(0, 0), queue=plan[0][1])
-        transaction.set_rollback(True)
-    assert connection.connection is not None
-    began = time.monotonic()
-    sys.stdout.write(f"began {began}\n")
-    sys.stdout.flush()
-    for number, (at, queue) in enumerate(plan):
-        time.sleep(max(0.0, began + at - time.monotonic()))
-        with transaction.atomic():
-            stamped: list[int] = []
-            # Registered before the event's own: it runs first after the commit.
-            transaction.on_commit(partial(_stamp, stamped))
-            event = publish(EVENT_TYPE, payload(number, number), queue=queue).event
-        commits.append((queue, str(event.uid), stamped[0]))
-    Path(result).write_text(json.dumps(commits))
+    Path(result).write_text(json.dumps(publishing_threads.carry_out(plan)))
 
 
 if __name__ == "__main__":
