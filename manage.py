@@ -9,7 +9,7 @@ import environ
 from project import embedded, keys
 
 # Commands that never read the database must not start one.
-WITHOUT_DATABASE = {"help", "version", "--help", "-h", "--version", "collectstatic", "startapp"}
+WITHOUT_DATABASE = {"help", "version", "--help", "-h", "--version", "collectstatic", "startapp", "bench"}
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Measurements, each against its baseline in the same run; docs/performance.md says what and how."""
