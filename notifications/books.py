@@ -1,6 +1,7 @@
 """What the threads have reported, from there until it is settled."""
 
 import random
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from .claim import Lease
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
 from .pause import pause, rest
-from .sending import Ended, Run, Sent, Threads
+from .sending import TELLS_EVERY, Ended, Run, Sent, Threads
 from .settle import Result, settle
 from .transports.base import Verdict
 
@@ -34,6 +35,7 @@ class Books:
         self._results: list[Result] = []
         self._untried: list[Claimed] = []
         self._ended: list[Run] = []
+        self._windows: list[threading.Semaphore] = []  # one for each result that lets its run go on
         self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
         self._circuits: dict[int, Lease] = {}
         self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
@@ -68,6 +70,8 @@ class Books:
                     self._unused[report.run.lease.circuit_id] += len(report.untried)
             else:
                 self._results.append(self._judge(report))
+                if report.run.window:
+                    self._windows.append(report.run.window)
 
     def _judge(self, sent: Sent) -> Result:
         claimed, lease, outcome, pace = sent.item.claimed, sent.run.lease, sent.outcome, sent.run.pace
@@ -113,6 +117,7 @@ class Books:
             now
             or not self.under_way
             or len(self._results) >= FLUSH_SIZE
+            or len(self._windows) >= TELLS_EVERY
             or clock - self._waiting_since > FLUSH_AFTER
         )
         if not (ripe or renewing):
@@ -130,6 +135,9 @@ class Books:
         # Only now: had the statement failed, it would be repeated with the same attempts.
         self._results, self._untried, self._ended = [], [], []
         self._waiting_since = 0.0
+        for window in self._windows:
+            window.release()
+        self._windows.clear()
         if renewing:
             self._renewed = clock
         self._tidy(results, untried, ended)

@@ -14,9 +14,11 @@ from django.db import connection
 
 from .crashes import account_for_crash
 
-# The length of a run. A lane's next deliveries may leave before the acceptance of the ones before
-# them is settled, at most so many; in any order it only saves statements.
+# A lane's next deliveries may leave before the acceptance of the ones before them is settled, at most so many.
+# So long are runs, too; in any order that only saves statements.
 PIPELINE = 8
+# The length of a run where there are fewer than threads: it goes on while its beginning is settled.
+DEEP = 32
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What one worker holds: its leases, and the work that it takes on them and hands to the threads."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class Holdings:
         self._paces = Paces()
         self._directory = Directory()
         self._books = Books(owner, threads=self._threads, leases=self.leases)
+        self._is_narrow = True  # fewer runs than threads
         self._suspects_wait = False  # for nothing else to be under way
         self._leased = 0.0
 
@@ -48,6 +50,7 @@ class Holdings:
 
     def look_again(self) -> None:
         """New work may have come for any of the leased channels."""
+        self._leased = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
 
@@ -68,7 +71,12 @@ class Holdings:
             return 0
         self._lease()
         senders = find_room(
-            self.leases, self._directory, self._paces, room=room, careful_slots=self._threads.careful_slots
+            self.leases,
+            self._directory,
+            self._paces,
+            room=room,
+            depth=claim.DEEP if self._is_narrow else claim.PIPELINE,
+            careful_slots=self._threads.careful_slots,
         )
         if not senders:
             return 0
@@ -82,9 +90,16 @@ class Holdings:
             # They are on record as taken: they go back with the next settle, whatever went wrong.
             self._books.note([], work.claimed)
             raise
-        found = Counter(claimed.channel_id for claimed in work.claimed)
+        self._is_narrow = self._books.under_way < self._threads.size
+        runs = Counter(
+            channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
+        )
+        loose = Counter(claimed.channel_id for claimed in work.claimed if not claimed.lane_id)
         for lease in asked:
-            lease.may_have_work |= lease.channel_id in found
+            # Else all that is due was found: what becomes due with an answer is looked for after it.
+            lease.may_have_work |= bool(work.empty_lanes) or (
+                runs[lease.channel_id] >= lease.room or loose[lease.channel_id] >= lease.room * lease.depth
+            )
             lease.served_at = time.monotonic()
         self._give_back(asked, handed_out)
         return len(work.claimed) + len(work.empty_lanes)
@@ -130,8 +145,14 @@ class Holdings:
             handed_out[channel_id] += len(items)
             pace, sender = self._paces.of(lease.destination), senders[channel_id]
             for share in shares:
+                is_long = lane_id is not None and len(share) > claim.PIPELINE
                 run = Run(
-                    lease=lease, sender=sender, pace=pace, items=tuple(share), is_rated=lease.tokens > 0
+                    lease=lease,
+                    sender=sender,
+                    pace=pace,
+                    items=tuple(share),
+                    window=threading.Semaphore(claim.PIPELINE) if is_long else None,
+                    is_rated=lease.tokens > 0,
                 )
                 self._books.enter(run)
         return handed_out

@@ -7,7 +7,7 @@ from . import ration
 from .breaker import slow_start
 from .channels import share
 from .circuits import give_back_probe, take_probes
-from .claim import PIPELINE, Lease
+from .claim import Lease
 from .destinations import Directory, Sender, Unusable
 from .pace import Paces
 from .pause import pause, rest
@@ -17,12 +17,18 @@ _SHORTEST_REST = 0.1  # seconds
 
 
 def find_room(
-    leases: Mapping[int, Lease], directory: Directory, paces: Paces, *, room: int, careful_slots: int
+    leases: Mapping[int, Lease],
+    directory: Directory,
+    paces: Paces,
+    *,
+    room: int,
+    depth: int,
+    careful_slots: int,
 ) -> dict[int, Sender]:
     """Set room and depth of the leases to fetch for, longest unserved first; return their senders.
 
-    `room` is how many runs there is room for in all, `careful_slots` how many of them for destinations that
-    are not known to be fast.
+    `room` is how many runs there is room for in all, `depth` how many deliveries in each, and
+    `careful_slots` how many runs may be for destinations that are not known to be fast.
     """
     asking = [lease for lease in leases.values() if lease.may_have_work and not lease.is_over]
     careful = careful_slots - paces.careful()
@@ -54,7 +60,7 @@ def find_room(
         left = most - pace.under_way - given[lease.circuit_id]
         lease.is_single = most == 1
         lease.room = min(wanted, share(most, lease.shard) - lease.runs, left)
-        lease.depth = PIPELINE
+        lease.depth = depth
         if lease.probes:
             lease.room, lease.depth = min(lease.room, 1), 1
         if lease.room <= 0:

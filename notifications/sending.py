@@ -27,6 +27,8 @@ REPLACED_AFTER = 0.1  # seconds
 # fast until a moment ago are not counted: hence the difference.
 MOST_CAREFUL = 64
 MOST = 128
+TELLS_EVERY = 4  # sends of a run whose beginning is settled while it goes on
+_LOOKS_EVERY = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Run:
     sender: Sender
     pace: Pace
     items: tuple[Item, ...]
+    # Of a lane's run that is longer than may be unsettled: what may be sent before more is settled.
+    window: threading.Semaphore | None = None
     is_rated: bool = False  # each item has a token of its destination's rate
 
 
@@ -157,7 +161,7 @@ class Threads:
         while (run := self._runs.get()) is not None:
             place.run = run
             untried = run.items
-            while untried and self._may_start(run):
+            while untried and self._may_start(run) and self._window_is_open(run):
                 place.since = time.monotonic()
                 outcome = attempt(run.sender, untried[0].message)
                 place.since = 0.0
@@ -167,6 +171,8 @@ class Threads:
                     break
                 # It may have been our own send; should another one wait there, that is noted again at once.
                 run.pace.is_stalled = False
+                if run.window and len(untried) % TELLS_EVERY == 0:
+                    self._on_report()
             place.run = None
             self._reports.put(Ended(run=run, untried=untried))
             self._on_report()
@@ -180,6 +186,15 @@ class Threads:
             or run.pace.is_stalled
             or time.monotonic() + run.sender.timeout > run.lease.safe_until
         )
+
+    def _window_is_open(self, run: Run) -> bool:
+        """Wait until what was sent before is settled far enough; tell whether it was, in time."""
+        if run.window is None:
+            return True
+        while not run.window.acquire(timeout=_LOOKS_EVERY):
+            if not self._may_start(run):
+                return False
+        return True
 
 
 def attempt(sender: Sender, message: Message) -> Outcome:
