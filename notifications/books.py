@@ -179,8 +179,14 @@ class Books:
             run.lease.is_paused |= run.lease.has_rival
             if lane_id := run.items[0].claimed.lane_id:
                 run.lease.busy_lanes.discard(lane_id)
-        for one in [*(result.claimed for result in results), *untried]:
-            lease = self._leases.get(one.channel_id)
-            if lease and lease.epoch == one.epoch:
-                lease.busy.discard(one.id)
-                lease.may_have_work = True
+        for result in results:
+            # Accepted, it makes nothing due: what comes after it in its lane is looked for when the run ends.
+            self._let_go(result.claimed, makes_work=result.decision.status != "delivered")
+        for claimed in untried:
+            self._let_go(claimed, makes_work=True)
+
+    def _let_go(self, claimed: Claimed, *, makes_work: bool) -> None:
+        lease = self._leases.get(claimed.channel_id)
+        if lease and lease.epoch == claimed.epoch:
+            lease.busy.discard(claimed.id)
+            lease.may_have_work |= makes_work
