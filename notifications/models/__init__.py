@@ -1,6 +1,7 @@
 """Who is told, and how it went."""
 
 from .audit import AuditEntry
+from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
 from .mail import EmailTemplate, ProfileRule
@@ -11,6 +12,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Channel",
+    "Cluster",
     "Delivery",
     "EmailTemplate",
     "Endpoint",
