@@ -17,7 +17,7 @@ HOSTS = [RECEIVER, *(f"r{number}.example.test" for number in range(100))]
 @pytest.fixture
 def ledger(ca: trustme.CA, ca_bundle: Path, settings: Settings, tmp_path: Path) -> Iterator[Ledger]:
     """The receiver of all HOSTS, trusted, and reached on this machine; it accepts everything at first."""
-    with Ledger(ca=ca, hosts=HOSTS, folder=tmp_path) as found:
+    with Ledger(ca=ca, hosts=HOSTS, folder=tmp_path, bind="0.0.0.0") as found:
         settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
         settings.OUTBOUND_CONNECT_TO = [*settings.OUTBOUND_CONNECT_TO, *found.connect_to()]
         yield found
