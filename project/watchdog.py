@@ -7,7 +7,7 @@ cluster while all that is left of it looks alive. What other hosts deliver is no
    worker of it that lives and does a task is another. After 10 s without any, the cluster is started anew.
 2. Delivery has a second rule: when work has been due for 10 s and no worker of this cluster has shown itself, it is
    told by name to drain; if 10 s later none has yet, it is started anew.
-3. A cluster that starts has 30 s to prove itself. While the database cannot be reached, or when nobody looked, the
+3. A cluster that starts has 45 s to prove itself. While the database cannot be reached, or when nobody looked, the
    silence does not count.
 """
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
 SILENCE = 10.0  # seconds
-START = 30.0  # seconds, for a cluster to come up
+START = 45.0  # seconds, for a cluster to come up
 DUE_EVERY = 5.0  # seconds between looks for work that is due
 AGE = "interval '10 s'"
 PATIENCE = 10.0  # seconds from the drain task to the restart
@@ -121,7 +121,8 @@ class Watchdog:
         return bool(self._beats) or now - self._proven >= BEAT_EVERY or self._looks_for_work(now)
 
     def _looks_for_work(self, now: float) -> bool:
-        return self._queue == DELIVERY and now - self._looked_for_work >= DUE_EVERY
+        is_up = self._proven > float("-inf")
+        return is_up and self._queue == DELIVERY and now - self._looked_for_work >= DUE_EVERY
 
     def _begin(self, now: float) -> None:
         pulse.begin(self.address, self._queue)

@@ -140,10 +140,10 @@ class TestWhatCountsAsStuck:
 class TestDueWork:
     def test_our_cluster_is_told_by_name_then_restarted_once_and_left_alone(self, old_event: Event) -> None:
         clock = Clock()
-        clock.run(PATIENCE)
+        clock.run(1 + PATIENCE)
         assert (drains(ADDRESS), drains(DELIVERY), clock.restarts) == (1, 0, [])
         clock.run(1)
-        assert clock.restarts == [1000 + PATIENCE]
+        assert clock.restarts == [1001 + PATIENCE]
         assert clock.said == ["Work is due and nothing delivers it: starting the delivery cluster anew."]
         assert drains(DELIVERY) == 1, "for whoever comes first"
         clock.run(PATIENCE - 1)
@@ -151,7 +151,7 @@ class TestDueWork:
 
     def test_a_drain_that_was_enough_means_no_restart(self, old_event: Event) -> None:
         clock = Clock()
-        clock.run(1)
+        clock.run(2)
         a_runner(OURS)
         clock.run(60)
         assert (drains(ADDRESS), clock.restarts) == (1, [])
@@ -159,12 +159,17 @@ class TestDueWork:
     def test_another_host_that_delivers_keeps_ours_from_nothing(self, old_event: Event) -> None:
         a_runner(OTHERS)
         clock = Clock()
-        clock.run(PATIENCE + 1)
-        assert clock.restarts == [1000 + PATIENCE]
+        clock.run(PATIENCE + 2)
+        assert clock.restarts == [1001 + PATIENCE]
+
+    def test_a_cluster_that_still_starts_is_left_to_start(self, old_event: Event) -> None:
+        clock = Clock(lives=False)
+        clock.run(START)
+        assert (drains(ADDRESS), clock.restarts) == (0, [])
 
     def test_sends_that_still_end_are_not_cut(self, old_event: Event) -> None:
         clock = Clock()
-        clock.run(1)
+        clock.run(2)
         Cluster.objects.update(busy_pids=[os.getpid()])
         clock.run(PATIENCE + 30)
         assert clock.restarts == []
@@ -196,7 +201,7 @@ class TestBeats:
         clock.lives = False
         clock.run(60)
         assert clock.restarts[0] <= proven + SILENCE
-        assert clock.restarts[1:] == [clock.restarts[0] + 1 + START], "and has 30 s to come up"
+        assert clock.restarts[1:] == [clock.restarts[0] + 1 + START], "and has 45 s to come up"
         assert clock.said[0] == f"The {queue} cluster has stood still for 10 s: starting it anew."
 
     def test_one_beat_that_came_through_is_enough(self) -> None:
@@ -243,7 +248,7 @@ class TestBeats:
             killer.execute("SELECT pg_terminate_backend(%s)", cursor.fetchone())
         other.close()
         clock.lives = False
-        clock.run(SILENCE + 2)
+        clock.run(SILENCE + 1)
         assert clock.restarts == []
         clock.lives = True
         clock.run(60)
