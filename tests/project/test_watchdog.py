@@ -245,7 +245,7 @@ class TestBeats:
         other = connection.copy()
         with connection.cursor() as cursor, other.cursor() as killer:
             cursor.execute("SELECT pg_backend_pid()")
-            killer.execute("SELECT pg_terminate_backend(%s)", cursor.fetchone())
+            killer.execute("SELECT pg_terminate_backend(%s, 5000)", cursor.fetchone())
         other.close()
         clock.lives = False
         clock.run(SILENCE + 1)
