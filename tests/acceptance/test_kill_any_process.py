@@ -19,7 +19,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from events.models import EventType, Grant, Queue, Route
 from notifications.models import Cluster, Delivery, Runner
-from project import embedded
+from project import embedded, keys
 from tests.factories import WebhookSubscriptionFactory
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger
@@ -200,7 +200,7 @@ def queue_of(pid: int, part: str) -> bool:
 
 @pytest.fixture
 def town(
-    tmp_path: Path, ca, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker
+    tmp_path: Path, ca, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch, settings, django_db_blocker
 ) -> Iterator[Town]:
     ledgers = tmp_path / "ledger"
     ledgers.mkdir()
@@ -216,7 +216,8 @@ def town(
         before = connections["default"]
         try:
             product.wait_until_ready()
-            # The factories and the oracle look at the product's own database.
+            # The factories and the oracle look at the product's own database, with its own keys.
+            settings.SECRETS_KEYS = [keys.stored(checkout / "var", "secrets_key")]
             entry = {**before.settings_dict, **embedded.connection_settings(checkout / "var")}
             connections["default"] = DatabaseWrapper(entry)
             with Town(checkout, product, ledger) as found:
