@@ -8,8 +8,10 @@ import environ
 
 from project import embedded, keys
 
-# Commands that never read the database must not start one.
-WITHOUT_DATABASE = {"help", "version", "--help", "-h", "--version", "collectstatic", "startapp", "bench"}
+# Commands that never read the database must not start one; nor may the one that says whether it runs.
+WITHOUT_DATABASE = {
+    "help", "version", "--help", "-h", "--version", "collectstatic", "startapp", "bench", "health",
+}  # fmt: skip
 
 
 def main() -> None:

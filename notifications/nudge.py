@@ -8,13 +8,14 @@ import threading
 import time
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django_q.tasks import async_task
 
 from .waiting import CHANNEL
 
 log = structlog.get_logger(__name__)
 
+DELIVERY = "delivery"
 QUIET = 0.02  # seconds
 _lock = threading.Lock()
 _state = {"last": 0.0, "pending": False}
@@ -63,15 +64,6 @@ def _announce() -> None:
         log.warning("wake-up not sent; the schedule will find the work", error=str(error))
 
 
-def start_drain() -> None:
-    """Queue a drain task for the delivery cluster, due by everybody's clock.
-
-    django-q2 writes the time from which a task may be taken by this host's clock, and compares it
-    with that of the worker's host; the two may differ.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        async_task("notifications.tasks.drain", cluster="delivery")
-        cursor.execute(
-            """UPDATE django_q_ormq SET lock = clock_timestamp() - interval '1 day'
-               WHERE id = currval(pg_get_serial_sequence('django_q_ormq', 'id'))"""
-        )
+def start_drain(queue: str = DELIVERY) -> None:
+    """Queue a drain task, for any delivery cluster or for the one with this address."""
+    async_task("notifications.tasks.drain", cluster=queue)

@@ -1,6 +1,7 @@
 """Who drains now: each worker's own row, its heartbeat, and the request to end early."""
 
 import os
+import secrets
 import socket
 import time
 from types import TracebackType
@@ -16,6 +17,11 @@ BEAT_EVERY = 2.0  # seconds
 # Longer silent than this, and it counts as gone.
 ALIVE = "interval '10 s'"
 CLUSTER_VARIABLE = "BELLWETHER_CLUSTER"
+
+
+def new_name() -> str:
+    """Return a name for the cluster that this process starts, unlike any other's, also among containers."""
+    return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 class Registration:

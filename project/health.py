@@ -19,6 +19,13 @@ SELECT coalesce(extract(epoch FROM statement_timestamp() - least(
 """
 
 
+def oldest_due_seconds() -> float:
+    """Return for how many seconds the oldest work has been due; 0 if none is."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OLDEST_DUE)
+        return max(0.0, float(cursor.fetchone()[0]))
+
+
 @require_safe
 @never_cache
 def healthz(_request: HttpRequest) -> JsonResponse:
@@ -31,12 +38,8 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """200 with the age of the oldest work that is due, in seconds; 503 without the database."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(_OLDEST_DUE)
-            [age] = cursor.fetchone()
+        age = oldest_due_seconds()
     except DatabaseError:
         # The cause may hold host names; it is in the log of whoever uses the database next.
         return JsonResponse({"status": "unavailable", "database": False}, status=503)
-    return JsonResponse(
-        {"status": "ready", "database": True, "oldest_due_seconds": max(0.0, round(float(age), 3))}
-    )
+    return JsonResponse({"status": "ready", "database": True, "oldest_due_seconds": round(age, 3)})

@@ -30,6 +30,27 @@ def die_with_parent(signum: signal.Signals) -> Callable[[], None]:
     return tie
 
 
+def die_with_parents() -> None:
+    """From now on, whatever this process and its descendants fork is killed when the one that forked it dies.
+
+    Fork from main threads only: the kernel goes by the thread. Outside Linux it does nothing.
+    """
+    library = _LIBC
+    if library is None:
+        return
+    parent = [0]
+
+    def note() -> None:
+        parent[0] = os.getpid()
+
+    def tie() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.register_at_fork(before=note, after_in_child=tie)
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies. Outside Linux it does nothing."""
     if _LIBC is not None:

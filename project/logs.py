@@ -1,9 +1,11 @@
 """Structured logs: one line an event, JSON for machines or aligned text for people."""
 
+import logging
 from typing import Any
 
 import structlog
 
+BEAT = "notifications.tasks.beat"
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -15,6 +17,11 @@ _SHARED: list[Any] = [
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
+
+
+def is_no_beat(record: logging.LogRecord) -> bool:
+    """Whether a line is about anything but the tasks that only show that a cluster lives, one every 5 s."""
+    return record.levelno > logging.INFO or BEAT not in record.getMessage()
 
 
 def configuration(log_format: str) -> dict[str, Any]:
@@ -44,7 +51,8 @@ def configuration(log_format: str) -> dict[str, Any]:
                 ],
             }
         },
+        "filters": {"no beats": {"()": "django.utils.log.CallbackFilter", "callback": is_no_beat}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
-        "loggers": {"django.request": {"level": "ERROR"}},
+        "loggers": {"django.request": {"level": "ERROR"}, "django-q": {"filters": ["no beats"]}},
     }

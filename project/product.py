@@ -1,56 +1,45 @@
 """The product's own processes, and whether its web server answers."""
 
 import http.client
-import os
 import socket
 import sys
+from collections.abc import Mapping
 
-import structlog
-from django.db import DatabaseError
+from notifications.nudge import DELIVERY
+from notifications.runners import CLUSTER_VARIABLE
 
-from notifications.runners import CLUSTER_VARIABLE, ask_to_stop
-
+from .hardened import GRACE
 from .supervise import Child
 
-log = structlog.get_logger(__name__)
-
-DELIVERY = "delivery"
-_CLUSTER_GRACE = 20.0
+DEFAULT = "default"
+CLUSTERS = (DELIVERY, DEFAULT)
+# A cluster ends itself within its grace; the shim kills what did not.
+_CLUSTER_GRACE = GRACE + 2
 _WEB_GRACE = 5.0
 
 
-def children(web: socket.socket, base_url: str) -> tuple[Child, ...]:
-    """Return the web server on the bound socket, and the two clusters."""
-    cluster = (sys.executable, "manage.py", "qcluster")
-    address = {"BASE_URL": base_url}
+def clusters(name: str, environment: Mapping[str, str]) -> tuple[Child, ...]:
+    """Return this host's two clusters, known to all hosts by `name`; see `notifications.runners.new_name`."""
+    return tuple(
+        Child(
+            name=queue,
+            command=(sys.executable, "manage.py", "qcluster"),
+            environment={**environment, "Q_CLUSTER_NAME": queue, CLUSTER_VARIABLE: name},
+            grace=_CLUSTER_GRACE,
+        )
+        for queue in CLUSTERS
+    )
+
+
+def web_server(web: socket.socket, environment: Mapping[str, str]) -> Child:
+    """Return the web server on the bound socket."""
     gunicorn = (
         sys.executable, "-m", "gunicorn", "project.wsgi:application", f"--bind=fd://{web.fileno()}",
         "--worker-class=gthread", "--workers=2", "--threads=4", "--graceful-timeout=4", "--no-control-socket",
     )  # fmt: skip
-    return (
-        Child(name="web", command=gunicorn, environment=address, inherits=(web.fileno(),), grace=_WEB_GRACE),
-        Child(
-            name=DELIVERY,
-            command=cluster,
-            environment={**address, "Q_CLUSTER_NAME": DELIVERY, CLUSTER_VARIABLE: _name()},
-            grace=_CLUSTER_GRACE,
-            hurry=_hurry,
-        ),
-        Child(name="default", command=cluster, environment=address, grace=_CLUSTER_GRACE),
+    return Child(
+        name="web", command=gunicorn, environment=environment, inherits=(web.fileno(),), grace=_WEB_GRACE
     )
-
-
-def _name() -> str:
-    """Return what the rows of this product's workers are known by."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _hurry() -> None:
-    """Ask the workers to end now: django-q2 waits for its tasks, and a drain waits for work."""
-    try:
-        ask_to_stop(_name())
-    except DatabaseError as error:
-        log.warning("workers not asked to stop; they end with their budget", error=str(error))
 
 
 def local_url(web: socket.socket) -> str:

@@ -177,11 +177,14 @@ SPECTACULAR_SETTINGS = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 11 * 1024 * 1024  # a batch of 10 MB, and its envelope
 
-# django-q2 starts the delivery processes and wakes them; our own tables hold the truth.
+# django-q2 starts the delivery processes and wakes them; our own tables hold the truth. notifications/checks.py
+# says why each of these has to be so.
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
     "orm": "default",
+    "broker_class": "notifications.broker.Broker",
     "workers": 1,
+    "poll": 1,
     "timeout": 600,
     "retry": 900,
     "max_attempts": 1,

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,17 +32,13 @@ _SHIM_MARGIN = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A process to keep running: `inherits` are open descriptors, `grace` the seconds it may take to stop.
-
-    `hurry` is called each second after it was asked to stop, for what a signal cannot reach.
-    """
+    """A process to keep running: `inherits` are open descriptors, `grace` the seconds it may take to stop."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     inherits: tuple[int, ...] = ()
     grace: float = 5.0
-    hurry: Callable[[], None] = lambda: None
 
 
 @dataclass(kw_only=True)
@@ -57,13 +54,14 @@ class Supervisor:
     """Keeps children running inside a `with` block, and has stopped them all when the block ends.
 
     `say` shows a line to the person at the terminal; `each_second` is called about once a second.
-    Use it from the main thread.
+    Without a `log_dir` the children write to our own standard error.
+    Use it from the main thread; only `restart_soon` and `started_at` may be called from others.
     """
 
     def __init__(
         self,
         *,
-        log_dir: Path,
+        log_dir: Path | None,
         say: Callable[[str], None],
         each_second: Callable[[], None] = lambda: None,
     ) -> None:
@@ -75,6 +73,7 @@ class Supervisor:
         self._children: dict[str, _Running] = {}
         self._handlers: dict[signal.Signals, signal._HANDLER] = {}
         self._next_second = 0.0
+        self._to_restart: deque[str] = deque()
 
     def __enter__(self) -> Self:
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -108,8 +107,19 @@ class Supervisor:
         running.process = self._launch(running.child)
         running.started_at = time.monotonic()
 
+    def restart_soon(self, name: str) -> None:
+        """Have `watch` kill one child and start it again."""
+        self._to_restart.append(name)
+
+    def started_at(self, name: str) -> float | None:
+        """Return since when the child runs, in monotonic seconds; None while it does not."""
+        running = self._children.get(name)
+        return running.started_at if running and running.process else None
+
     def log(self, name: str) -> Path:
         """Return the file that holds the child's output."""
+        if self.log_dir is None:
+            raise LookupError("The children write to our standard error.")
         return self.log_dir / f"{name}.log"
 
     def watch(self, until: Callable[[], bool] = lambda: False) -> bool:
@@ -119,9 +129,11 @@ class Supervisor:
                 return True
             for running in self._children.values():
                 self._revive(running)
+            while self._to_restart:
+                self.restart(self._to_restart.popleft(), at_once=True)
             if time.monotonic() >= self._next_second:
                 self._next_second = time.monotonic() + 1
-                for name in self._children:
+                for name in self._children if self.log_dir else ():
                     supervise_logs.bound(self.log(name))
                 self.each_second()
             time.sleep(_TICK)
@@ -133,7 +145,7 @@ class Supervisor:
         self._children.clear()
 
     def _launch(self, child: Child) -> subprocess.Popen[bytes]:
-        log = supervise_logs.open_log(self.log(child.name))
+        log = supervise_logs.open_log(self.log(child.name)) if self.log_dir else os.dup(2)
         try:
             return subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "project.shim", str(child.grace), *child.command],
@@ -164,6 +176,8 @@ class Supervisor:
         pause = min(_LONGEST_PAUSE, 2.0 ** (running.deaths - 1))
         running.start_again_at = now + pause
         self.say(f"{child.name} ended with status {status}, and starts again in {pause:.0f} s.")
+        if self.log_dir is None:
+            return
         self.say(f"The end of {self.log(child.name)}:")
         for line in supervise_logs.last_lines(self.log(child.name)):
             self.say(f"  {line}")
@@ -171,13 +185,8 @@ class Supervisor:
     def _stop(self, asked: list[_Running]) -> None:
         _signal(asked, signal.SIGTERM)
         begun, requests = time.monotonic(), self.stop_requests
-        hurry_at = begun
         killed = False
         while alive := [running for running in asked if running.process and running.process.poll() is None]:
-            if time.monotonic() >= hurry_at:  # Again, for what began after the last time.
-                hurry_at = time.monotonic() + 1
-                for running in alive:
-                    running.child.hurry()
             # A stop that began with Ctrl-C is hurried by the next one.
             if self.stop_requests > requests and not killed:
                 killed = True

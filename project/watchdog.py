@@ -1,12 +1,14 @@
-"""Notice that nothing delivers although work is due, and see to it.
+"""Notice that a cluster of this host stands still, and start it anew: this one, and no other.
 
-Killing the idle django-q2 worker that holds the queue's lock, or the cluster's pusher, stops the whole cluster
-while all that is left of it looks alive. What shows is this: work waits, and no worker has beaten for 10 s.
+Killing the idle django-q2 worker that holds the queue's lock, or one of the processes that hold another, stops a whole
+cluster while all that is left of it looks alive. What other hosts deliver is no excuse, and no proof either.
 
-1. A wake-up may only have been lost: queue a drain task.
-2. Still so 10 s later: kill the cluster and start it anew. Nothing of it delivers, so nothing is cut short that a
-   lease would not hand to the next worker anyway.
-3. Then hold still for 30 s: the new processes need time to come up.
+1. Every 5 s without other proof the cluster gets a task under its own address. One that came through is proof; a
+   worker of it that lives and does a task is another. After 10 s without any, the cluster is started anew.
+2. Delivery has a second rule: when work has been due for 10 s and no worker of this cluster has shown itself, it is
+   told by name to drain; if 10 s later none has yet, it is started anew.
+3. A cluster that starts has 45 s to prove itself. While the database cannot be reached, or when nobody looked, the
+   silence does not count.
 """
 
 import time
@@ -15,21 +17,26 @@ from collections.abc import Callable
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from notifications.nudge import start_drain
+from notifications import pulse
+from notifications.broker import address
+from notifications.nudge import DELIVERY, start_drain
 from notifications.runners import ALIVE
 
 log = structlog.get_logger(__name__)
 
+BEAT_EVERY = 5.0  # seconds
+SILENCE = 10.0  # seconds
+START = 45.0  # seconds, for a cluster to come up
+DUE_EVERY = 5.0  # seconds between looks for work that is due
 AGE = "interval '10 s'"
 PATIENCE = 10.0  # seconds from the drain task to the restart
-REST = 30.0  # seconds after a restart
-START = 15.0  # seconds from the first look, for the cluster to come up
-# The statement takes under a millisecond; a lock on a table, as of a migration, must not stop the supervisor.
+# The statements take under a millisecond; a lock on a table, as of a migration, must not make us wait.
 _LIMIT = "2s"
 
 # Each part reads one end of a partial index. A lease that ran out is waited for no longer: its worker is dead.
 _STUCK = f"""
-SELECT NOT EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timestamp() - {ALIVE})
+SELECT NOT EXISTS (SELECT FROM notifications_runner
+                   WHERE cluster = %s AND seen_at > clock_timestamp() - {ALIVE})
    AND (coalesce((SELECT event.created_at FROM events_inboxentry AS entry
                   JOIN events_event AS event ON event.id = entry.event_id
                   WHERE entry.due_at IS NULL ORDER BY entry.event_id LIMIT 1) < now() - {AGE}, false)
@@ -41,52 +48,122 @@ SELECT NOT EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timest
 
 
 class Watchdog:
-    """Call it about once a second. `restart` starts the delivery cluster anew; `say` tells the terminal so."""
+    """Call it about once a second.
+
+    `restart` starts the cluster anew, `started_at` says since when it runs on the same clock (None: it does not), and
+    `say` tells the terminal.
+    """
 
     def __init__(
         self,
         *,
+        queue: str,
+        cluster: str,
+        started_at: Callable[[], float | None],
         restart: Callable[[], None],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.address = address(queue, cluster)
+        self._queue = queue
+        self._cluster = cluster
+        self._started_at = started_at
         self._restart = restart
         self._say = say
         self._clock = clock
-        self._rests_until: float | None = None
-        self._drained_at: float | None = None
+        self._start: float | None = None
+        self._looked = clock()
+        self._quiet_since = 0.0
+        self._proven = self._asked = float("-inf")
+        self._beats: list[int] = []
+        self._looked_for_work = float("-inf")
+        self._drained: float | None = None
 
     def __call__(self) -> None:
         """Look, and act where it is due. A database that cannot be reached is for others to mend."""
-        if self._rests_until is None:
-            self._rests_until = self._clock() + START
-        if self._clock() < self._rests_until:
-            return
+        now = self._clock()
+        if now - self._looked > BEAT_EVERY:
+            self._quiet_since = max(self._quiet_since, now)
+            self._drained = None
+        self._looked = now
         try:
-            self._look()
+            self._look(now)
         except (DatabaseError, InterfaceError) as error:
-            log.warning("delivery is not watched now", error=str(error).strip())
+            log.warning("not watched now", cluster=self.address, error=str(error).strip())
+            self._quiet_since = max(self._quiet_since, now)
+            self._drained = None
             # The next look opens a new one.
             connection.close()
 
-    def _look(self) -> None:
-        if not is_stuck():
-            self._drained_at = None
-        elif self._drained_at is None:
-            start_drain()
-            self._drained_at = self._clock()
-        elif self._clock() - self._drained_at >= PATIENCE:
-            self._say("Work is due and nothing delivers it: starting the delivery cluster anew.")
-            self._drained_at = None
+    def end(self) -> None:
+        """Take the cluster off the record."""
+        try:
+            pulse.end(self.address)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("still on the record, for an hour", cluster=self.address, error=str(error).strip())
+
+    def _look(self, now: float) -> None:
+        start = self._started_at()
+        if start is None or (start == self._start and not self._has_questions(now)):
+            return
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{_LIMIT}'")
+            if start != self._start:
+                self._begin(now)
+            wrong = self._listen(now) or self._see_to_work(now)
+        self._start = start
+        if wrong:
+            self._say(wrong)
             self._restart()
-            self._rests_until = self._clock() + REST
+            self._start = None
+
+    def _has_questions(self, now: float) -> bool:
+        return bool(self._beats) or now - self._proven >= BEAT_EVERY or self._looks_for_work(now)
+
+    def _looks_for_work(self, now: float) -> bool:
+        is_up = self._proven > float("-inf")
+        return is_up and self._queue == DELIVERY and now - self._looked_for_work >= DUE_EVERY
+
+    def _begin(self, now: float) -> None:
+        pulse.begin(self.address, self._queue)
+        self._beats = []
+        self._asked = self._proven = float("-inf")
+        self._drained = None
+        self._quiet_since = now + START - SILENCE
+
+    def _listen(self, now: float) -> str:
+        """Take proof, ask for more; return what is wrong."""
+        due = now - self._proven >= BEAT_EVERY
+        if (self._beats and pulse.is_answered(self._beats)) or (due and pulse.is_at_work(self.address)):
+            pulse.record(self.address)
+            self._beats = []
+            self._quiet_since = self._proven = now
+        elif due and now - self._asked >= BEAT_EVERY:
+            self._beats.append(pulse.ask(self.address))
+            self._asked = now
+        if now - self._quiet_since < SILENCE:
+            return ""
+        return f"The {self._queue} cluster has stood still for {SILENCE:.0f} s: starting it anew."
+
+    def _see_to_work(self, now: float) -> str:
+        """Have due work done; return what is wrong."""
+        if not self._looks_for_work(now):
+            return ""
+        self._looked_for_work = now
+        if not is_stuck(self._cluster):
+            self._drained = None
+        elif self._drained is None:
+            start_drain(self.address)
+            self._drained = now
+        elif now - self._drained >= PATIENCE and not pulse.is_at_work(self.address):
             # The last task may have been taken by a process that is no more.
             start_drain()
+            return "Work is due and nothing delivers it: starting the delivery cluster anew."
+        return ""
 
 
-def is_stuck() -> bool:
-    """Whether work has been due for 10 s, and no worker was seen in that time."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{_LIMIT}'")
-        cursor.execute(_STUCK)
+def is_stuck(cluster: str) -> bool:
+    """Whether work has been due for 10 s, and no worker of this cluster was seen in that time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STUCK, [cluster])
         return bool(cursor.fetchone()[0])

@@ -2,6 +2,7 @@
 
 from .audit import AuditEntry
 from .circuit import Circuit
+from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
 from .mail import EmailTemplate, ProfileRule
@@ -13,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "Channel",
     "Circuit",
+    "Cluster",
     "Delivery",
     "EmailTemplate",
     "Endpoint",

@@ -8,7 +8,6 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -16,13 +15,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from project import embedded, product
+from notifications.runners import CLUSTER_VARIABLE, new_name
+from project import embedded, product, systemd
 from project.demo import remains
+from project.embedded_care import caretaker
 from project.first_start import Welcome, curl, welcome
 from project.listen import NoPortError, listen
 from project.sole import NotAloneError, sole
 from project.supervise import Supervisor
-from project.watchdog import Watchdog
+from project.watch import over
 
 try:
     from project.demo.run import Demo
@@ -68,10 +69,10 @@ class Command(BaseCommand):
         self.stays = not check
         self.demo = self.make_demo() if demo else None
         self.verdict: Verdict | None = None
+        self.keep_database = caretaker(self.say)
+        # For our own questions, too: whether our workers have come up.
+        os.environ[CLUSTER_VARIABLE] = new_name()
         supervisor = Supervisor(log_dir=settings.VAR_DIR / "logs", say=self.say, each_second=self.each_second)
-        self.watchdog = Watchdog(
-            restart=lambda: supervisor.restart(product.DELIVERY, at_once=True), say=self.say
-        )
         # The demo's receivers outlive the processes that send to them.
         with self.alone(), self.listen(host, port) as web, ExitStack() as receivers, supervisor:
             self.prepare()
@@ -116,17 +117,26 @@ class Command(BaseCommand):
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
     def run(self, supervisor: Supervisor, web: socket.socket, around: Mapping[str, str]) -> None:
-        """Start the processes, show where the console is, and watch until asked to stop.
+        """Start the processes and run until asked to stop.
 
         `around` is what their environment has besides ours.
         """
         url = product.local_url(web)
         given = "BASE_URL" in os.environ or "BASE_URL_FILE" in os.environ
-        for child in product.children(web, settings.BASE_URL if given else url):
-            supervisor.start(replace(child, environment={**child.environment, **around}))
+        environment = {"BASE_URL": settings.BASE_URL if given else url, **around}
+        name = os.environ[CLUSTER_VARIABLE]
+        for child in (product.web_server(web, environment), *product.clusters(name, environment)):
+            supervisor.start(child)
+        with over(supervisor, name, self.say):
+            self.stay(supervisor, web, url)
+        self.say("Stopping.")
+
+    def stay(self, supervisor: Supervisor, web: socket.socket, url: str) -> None:
+        """Show where the console is, and watch until asked to stop, or until the check is over."""
         if self.wait_for(web, supervisor):
             if first := welcome():
                 self.greet(first, url)
+            systemd.tell("READY=1")
             self.say(f"The console is at {url}/admin/. Ctrl-C stops everything.")
             if not self.demo and remains.are_here():
                 self.say(remains.advice(is_embedded=self.is_embedded))
@@ -136,7 +146,6 @@ class Command(BaseCommand):
                     self.demo.invite(url, is_first=first is not None)
             if self.stays:
                 supervisor.watch()
-        self.say("Stopping.")
 
     def wait_for(self, web: socket.socket, supervisor: Supervisor) -> bool:
         """Return True once the web server answers; False when asked to stop, or when a check has no more time."""
@@ -150,17 +159,9 @@ class Command(BaseCommand):
         return False
 
     def each_second(self) -> None:
-        """Keep what the children need, and see that they work."""
+        """Show systemd that we live, and keep what the children need."""
+        systemd.tell("WATCHDOG=1")
         self.keep_database()
-        self.watchdog()
-
-    def keep_database(self) -> None:
-        """Start the embedded database again, should it and its keeper have been killed."""
-        if self.is_embedded:
-            try:
-                embedded.join()
-            except embedded.EmbeddedPostgresError as error:
-                self.say(str(error))
 
     def greet(self, first: Welcome, url: str) -> None:
         """Show what is shown only once."""
