@@ -148,7 +148,7 @@ def circuit_story(destination: Destination, now: datetime) -> str:
             f" {times(circuit.timeouts).capitalize()} it did not answer in time." if circuit.timeouts else ""
         )
         return f"Closed. {count(circuit.failures, 'failure')} in a row{since}.{hangs}"
-    return "Closed: it works, as far as is known."
+    return "Closed: no failure is counted."
 
 
 def recovers(circuit: Circuit | None, now: datetime) -> bool:

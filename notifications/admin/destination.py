@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -74,7 +75,7 @@ class DestinationPage(Page[D]):
 
     def offers(self, name: str, row: D) -> bool:
         """Only what is not in use can be resumed."""
-        return row.is_active if name == "pause" else not row.is_open
+        return row.is_open == (name == "pause")
 
     @admin.display(description="status")
     def state(self, row: D) -> SafeString | str:
@@ -182,6 +183,7 @@ class DestinationPage(Page[D]):
             "back_url": self._back([row.pk for row in rows]).url,
             "resume_url": reverse(f"{page}_resume"),
             "form": form,
+            "adminform": AdminForm(form, [(None, {"fields": list(form.fields)})], {}, model_admin=self),
             "rates": [f"{rate:,}" for rate in RATES],
             "rows": [
                 {

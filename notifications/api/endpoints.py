@@ -1,5 +1,6 @@
 """Managing webhook endpoints."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -54,7 +55,18 @@ class EndpointSerializer(ModelSerializer):
         return diagnose.state(endpoint).value
 
 
-class PauseSerializer(serializers.Serializer[Any]):
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the members; an unknown one is an error under its name."""
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            legal = ", ".join(self.fields)
+            raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
+        return super().to_internal_value(data)
+
+
+class PauseSerializer(Strict):
     """Why an endpoint is paused."""
 
     reason = serializers.CharField(
@@ -141,9 +153,9 @@ class EndpointViewSet(ConfigViewSet):
         # The scope was checked, and for a person only the permission to add.
         if not isinstance(self.request.auth, ApiKey) and not user.has_perm(change):
             raise PermissionDenied(f"You need the permission {change}.")
-        serializer = kind(data=self.request.data)
+        endpoint, serializer = self.get_object(), kind(data=self.request.data)
         serializer.is_valid(raise_exception=True)
-        return self.get_object(), serializer.validated_data
+        return endpoint, serializer.validated_data
 
     def _backlog(self, found: Backlog, per_minute: int | None = None) -> Response:
         told = {name: getattr(found, name) for name in ("deliveries", "in_lanes", "lanes", "oldest")}
