@@ -58,7 +58,7 @@ class ResumeForm(forms.Form):
         min_value=1,
         max_value=MOST_PER_MINUTE,
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "size": 8}),
-        help_text=f"With a rate only: 1 to {MOST_PER_MINUTE:,}, for each one resumed. What is new comes after what waits.",
+        help_text=f"With a rate only: 1 to {MOST_PER_MINUTE:,}, for each one resumed; what is new comes after.",
         error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), RATE_FAULT),
     )
     reason = forms.CharField(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import AdminForm
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -183,7 +182,6 @@ class DestinationPage(Page[D]):
             "back_url": self._back([row.pk for row in rows]).url,
             "resume_url": reverse(f"{page}_resume"),
             "form": form,
-            "adminform": AdminForm(form, [(None, {"fields": list(form.fields)})], {}, model_admin=self),
             "rates": [f"{rate:,}" for rate in RATES],
             "rows": [
                 {

@@ -139,6 +139,7 @@ def test_a_paused_endpoint_is_resumed_at_a_rate_by_keyboard_alone(catalog, https
     page.keyboard.press("Tab")
     page.keyboard.type("many")
     page.keyboard.press("Enter")
+    page.wait_for_selector(".errornote")
     rate = page.get_by_label("Deliveries a minute")
     assert rate.get_attribute("aria-invalid") == "true"
     described = [page.inner_text(f"#{each}") for each in rate.get_attribute("aria-describedby").split()]

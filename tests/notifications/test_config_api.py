@@ -169,7 +169,7 @@ class TestPausingAndResuming:
         subscription = Subscription.objects.create(
             subscriber=endpoint.subscriber, name="all", queue=Queue.objects.get(), endpoint=endpoint
         )
-        event = publish("invoice.posted", '{"total":19.90}').event
+        event = publish("invoice.posted", '{"total":19.90}', ordering_key="account:1001").event
         channel = Channel.objects.get(endpoint=endpoint, shard=0)
         return Delivery.objects.create(
             event=event, subscription=subscription, channel=channel, due_at=timezone.now()
