@@ -1,10 +1,11 @@
-"""The console's forms for endpoints, subscriptions and templates: every refusal at the field that mends it."""
+"""The console's forms: every refusal stands at the field that mends it."""
 
 from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.db.models import Model
 
 from events.admin.typed import BaseInlineFormSet, ModelForm
@@ -13,14 +14,76 @@ from . import vet
 from .models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
+MOST_PER_MINUTE = 600_000
+RATE_FAULT = f"Write a whole number from 1 to {MOST_PER_MINUTE:,}, without separators."
+
 
 class EndpointForm(ModelForm[Endpoint]):
     """An endpoint, with its base URL on one line."""
 
     class Meta:
         model = Endpoint
-        fields = ["subscriber", "name", "base_url", "path", "ca_certificate", "timeout_seconds"]
+        fields = [
+            "subscriber",
+            "name",
+            "base_url",
+            "path",
+            "ca_certificate",
+            "timeout_seconds",
+            "max_in_flight",
+            "rate_per_minute",
+        ]
         widgets = {"base_url": AdminTextInputWidget(), "path": AdminTextInputWidget()}
+
+
+class ResumeForm(forms.Form):
+    """How fast what waits for an endpoint or profile may go."""
+
+    class Pace(models.TextChoices):
+        AT_ONCE = "at_once", "At once: as fast as its answers allow, with a slow start"
+        AT_A_RATE = "at_a_rate", "At a rate, so that it has time for what is new"
+
+    error_css_class = "errors"
+    use_required_attribute = False  # the browser's own bubbles would come before our sentences
+
+    pace = forms.ChoiceField(
+        label="How fast may it go?",
+        choices=Pace.choices,
+        initial=Pace.AT_ONCE,
+        widget=forms.RadioSelect,
+    )
+    per_minute = forms.IntegerField(
+        label="Deliveries a minute",
+        required=False,
+        min_value=1,
+        max_value=MOST_PER_MINUTE,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "size": 8}),
+        help_text=f"With a rate only: 1 to {MOST_PER_MINUTE:,}, for each one resumed; what is new comes after.",
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), RATE_FAULT),
+    )
+    reason = forms.CharField(
+        label="Reason (optional)",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"size": 50, "autocomplete": "off"}),
+        help_text="Kept in the audit log.",
+    )
+
+    def clean_reason(self) -> str:
+        """On one line."""
+        return " ".join(self.cleaned_data["reason"].split())
+
+    def clean(self) -> dict[str, Any]:
+        """A rate and the choice of one go together."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "per_minute" not in cleaned or "pace" not in cleaned:
+            return cleaned
+        at_a_rate, rate = cleaned["pace"] == self.Pace.AT_A_RATE, cleaned["per_minute"]
+        if at_a_rate and rate is None:
+            self.add_error("per_minute", f"{RATE_FAULT} Or choose “At once” above.")
+        elif rate is not None and not at_a_rate:
+            self.add_error("per_minute", "“At once” is chosen above: empty this, or choose “At a rate”.")
+        return cleaned
 
 
 class EmailTemplateForm(ModelForm[EmailTemplate]):

@@ -20,6 +20,7 @@ from psycopg.errors import DeadlockDetected
 from .audit import Actor, record
 from .models import Channel, Delivery, Lane
 from .nudge import nudge
+from .why import paused_by
 
 Verb = Literal["retry", "skip", "cancel"]
 Status = Delivery.Status
@@ -86,8 +87,8 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
         refused[f"more than {LIMIT:,} at once; do it again for the others"] = len(wanted) - LIMIT
     locked = _lock(ids)
     done = []
-    rows = Delivery.objects.select_for_update().filter(pk__in=ids).order_by("lane_id", "sequence", "pk")
-    for delivery in rows:
+    rows = Delivery.objects.select_for_update(of=["self"]).select_related("subscription__queue")
+    for delivery in rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"):
         if refusal := _refusal(verb, delivery, locked):
             refused[refusal] += 1
             continue
@@ -131,12 +132,20 @@ def _refusal(verb: Verb, delivery: Delivery, locked: _Locked) -> str:
             if verb == "skip" and not delivery.lane_id
             else ""
         )
+    return _retry_refusal(delivery, status, locked)
+
+
+def _retry_refusal(delivery: Delivery, status: Delivery.Status, locked: _Locked) -> str:
     if status == Status.PENDING:
         return "not tried yet: it is sent when its turn comes"
     if status not in (Status.RETRYING, Status.HELD, Status.DEAD):
         return f"already {status.label.lower()}"
     lane = locked.lanes.get(delivery.lane_id or 0)
-    return _PASSED if lane and (delivery.sequence or 0) < lane.next_sequence else ""
+    if lane and (delivery.sequence or 0) < lane.next_sequence:
+        return _PASSED
+    if paused := paused_by(delivery.subscription):
+        return f"its {paused} is paused: resume the {paused.partition(' ')[0]}, and it goes on"
+    return ""
 
 
 def _move_lane(verb: Verb, delivery: Delivery, locked: _Locked) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
+from django_q.tasks import async_task
 
+from events.models import Queue
 from events.signals import event_published
 from smtpprofiles.models import SmtpProfile
 
 from . import channels, schedules
-from .models import Endpoint
+from .models import Delivery, Endpoint, Subscription
 from .nudge import nudge
 
 
@@ -34,6 +36,18 @@ def follow_profile(instance: SmtpProfile, **_: Any) -> None:
     channels.ensure(profile_ids=[instance.pk])
     channels.follow(instance)
     transaction.on_commit(nudge, robust=True)
+
+
+@receiver(post_save, sender=Queue)
+@receiver(post_save, sender=Subscription)
+def go_on(instance: Queue | Subscription, **_: Any) -> None:
+    """Let go on, in the background, what was held for a pause that is over."""
+    if instance.is_paused:
+        return
+    ended = {"subscription__queue" if isinstance(instance, Queue) else "subscription": instance}
+    if Delivery.objects.filter(hold_cause=Delivery.HoldCause.PAUSED, **ended).exists():
+        # With the transaction; should it come too early for a worker that holds one more, the schedule follows.
+        async_task("notifications.tasks.go_on")
 
 
 @receiver(post_migrate)

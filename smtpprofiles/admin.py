@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.dispatch import Signal
 from django.http import HttpRequest
 
 from .models import SmtpProfile, ascii_only
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[SmtpProfile]
 else:
     _ModelForm, _ModelAdmin = forms.ModelForm, admin.ModelAdmin  # not generic at run time
-
-# Sent inside the transaction of an action, with `actor` (a user), `action` (noun.verb),
-# `subjects` (what it was done to, as text) and `reason`; the app above keeps the audit log.
-profiles_changed = Signal()
 
 
 class SmtpProfileForm(_ModelForm):
@@ -55,25 +50,25 @@ class SmtpProfileForm(_ModelForm):
 
 @admin.register(SmtpProfile)
 class SmtpProfileAdmin(_ModelAdmin):
-    """List and edit profiles."""
+    """List and edit profiles. The app above adds how they fare, and pausing and resuming them."""
 
     form = SmtpProfileForm
     list_display = [
         "name",
-        "status",
         "host",
         "port",
         "security",
         "from_address",
         "is_default",
+        "is_active",
     ]
-    actions = ["pause", "resume"]
     list_filter = ["is_active", "is_default", "security"]
     search_fields = ["name", "host", "from_address", "username"]
     readonly_fields = ["created_at", "updated_at"]
     fieldsets = [
         (None, {"fields": ["name", "is_default", "is_active", "paused_reason"]}),
-        ("Server", {"fields": ["host", "port", "security", "ca_certificate", "timeout_seconds"]}),
+        ("Server", {"fields": ["host", "port", "security", "ca_certificate"]}),
+        ("Limits", {"fields": ["timeout_seconds", "max_connections", "rate_per_minute"]}),
         ("Login", {"fields": ["username", "new_password"]}),
         ("Sender", {"fields": ["from_name", "from_address", "reply_to"]}),
         ("Record", {"fields": ["created_at", "updated_at"]}),
@@ -82,45 +77,6 @@ class SmtpProfileAdmin(_ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SmtpProfile]:
         """Without the passwords: nothing here reads them, and one that no key opens breaks no page."""
         return super().get_queryset(request).defer("password")
-
-    @admin.display(description="status")
-    def status(self, row: SmtpProfile) -> str:
-        """Whether mail leaves by it, and if not, why."""
-        if not row.is_active:
-            return "inactive: its mail waits"
-        return f"paused: {row.paused_reason}" if row.paused_reason else "open"
-
-    @admin.action(description="Pause", permissions=["change"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[SmtpProfile]) -> None:
-        """Stop mailing by profiles; what is for them waits."""
-        with transaction.atomic():
-            chosen = list(queryset.filter(is_active=True).select_for_update(of=["self"]))
-            for profile in chosen:
-                profile.is_active = False
-            self._save(request, chosen, "smtp_profile.pause")
-        self._tell(request, len(chosen), "paused")
-
-    @admin.action(description="Resume", permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[SmtpProfile]) -> None:
-        """Mail by profiles again that are inactive or paused; what waits for them is due at once."""
-        with transaction.atomic():
-            stopped = queryset.exclude(is_active=True, paused_reason="")
-            chosen = list(stopped.select_for_update(of=["self"]))
-            for profile in chosen:
-                profile.is_active, profile.paused_reason = True, ""
-            self._save(request, chosen, "smtp_profile.resume")
-        self._tell(request, len(chosen), "resumed")
-
-    def _save(self, request: HttpRequest, chosen: list[SmtpProfile], action: str) -> None:
-        for profile in chosen:
-            # One by one: those who listen to the saving of a profile stop or open its channels.
-            profile.save(update_fields=["is_active", "paused_reason", "updated_at"])
-        subjects = [f"smtp profile {profile.pk}" for profile in chosen]
-        profiles_changed.send(SmtpProfile, actor=request.user, action=action, subjects=subjects, reason="")
-
-    def _tell(self, request: HttpRequest, number: int, done: str) -> None:
-        noun = "SMTP profile" if number == 1 else "SMTP profiles"
-        self.message_user(request, f"{number} {noun} {done}.", messages.SUCCESS)
 
     def save_model(self, request: HttpRequest, obj: SmtpProfile, form: Any, change: bool) -> None:
         """Save; the default that it replaces, if any, stops being one in the same transaction."""

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from events.models import ApiKey, Grant, Queue, Route, Scope
 
-from .page import Page
+from .pausable import PausablePage
 from .typed import TabularInline
 
 
@@ -24,17 +24,18 @@ class RouteInline(TabularInline[Route, Queue]):
 
 
 @admin.register(Queue)
-class QueueAdmin(Page[Queue]):
+class QueueAdmin(PausablePage[Queue]):
     """Queues with their routing."""
 
-    list_display = ["name", "description", "is_ordered", "event_type_count"]
-    list_filter = ["is_ordered"]
+    list_display = ["name", "state", "description", "is_ordered", "event_type_count"]
+    list_filter = ["is_paused", "is_ordered"]
     # Said here, because grouping for the count forgets the model's own order.
     ordering = ["name"]
     search_fields = ["name", "description"]
     search_help_text = "Name or description"
     inlines = [RouteInline]
-    fields = ["name", "description", "is_ordered"]
+    fields = ["name", "description", "is_ordered", "state"]
+    readonly_fields = ["state"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Queue]:
         """With the number of event types."""

@@ -16,7 +16,7 @@ class QueueSerializer(ModelSerializer):
 
     class Meta:
         model = Queue
-        fields = ["id", "name", "description", "is_ordered", "event_types"]
+        fields = ["id", "name", "description", "is_ordered", "is_paused", "event_types"]
         validators: list[object] = []
 
 
@@ -46,7 +46,7 @@ class QueueViewSet(ConfigViewSet):
     queryset = Queue.objects.prefetch_related("event_types")
     serializer_class = QueueSerializer
     lookup_field = "name"
-    filterset_fields = ["is_ordered"]
+    filterset_fields = ["is_ordered", "is_paused"]
 
 
 class SubscriberViewSet(ConfigViewSet):

@@ -11,10 +11,9 @@ from events.admin.audit import operator_acted
 from events.admin.page import RecordPage, at
 from notifications.audit import Actor, record
 from notifications.models import AuditEntry
-from smtpprofiles.admin import profiles_changed
 
 
-@receiver([operator_acted, profiles_changed])
+@receiver(operator_acted)
 def keep(actor: Actor, action: str, subjects: Iterable[str], reason: str, **_: Any) -> None:
     """Write down what was done in the apps below."""
     record(actor, action, subjects, reason)

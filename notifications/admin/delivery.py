@@ -84,7 +84,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
             super()
             .get_queryset(request)
             .select_related(
-                "event__type", "subscription", "channel__endpoint", "channel__profile", "lane__blocked_by"
+                "event__type",
+                "subscription__queue",
+                "channel__circuit",
+                "channel__endpoint",
+                "channel__profile",
+                "lane__blocked_by",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
             .defer(
@@ -114,7 +119,8 @@ class DeliveryAdmin(RecordPage[Delivery]):
     def offers(self, name: str, row: Delivery) -> bool:
         """What can be tried on this status; whether it works is for `operate` to say."""
         if name == "retry":
-            return row.status in (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
+            failed = (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
+            return row.status in failed and not why.paused_by(row.subscription)
         return row.status in Delivery.UNFINISHED and (name == "cancel" or row.lane_id is not None)
 
     @admin.display(description="id")

@@ -22,27 +22,34 @@ class ChannelAdmin(RecordPage[Channel]):
         "name",
         "medium",
         "is_paused",
-        "due_at",
-        "not_before",
+        "due",
+        "rests_until",
+        "rest",
         "leased_by",
         "in_flight_count",
         "epoch",
     ]
-    list_filter = ["is_paused"]
+    list_filter = ["is_paused", "rest_cause"]
     search_fields = ["endpoint__name", "profile__name"]
     search_help_text = "Endpoint or SMTP profile"
     fields = [
         "name",
         "medium",
         "is_paused",
-        "due_at",
-        "not_before",
+        "due",
+        "rests_until",
+        "rest",
         "leased_by",
-        "leased_until",
+        "leased",
         "epoch",
         "wake",
         "in_flight_count",
     ]
+    due, rests_until, leased = (
+        at("due_at", "due at"),
+        at("not_before", "rests until"),
+        at("leased_until", "leased until"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Without secrets."""
@@ -58,6 +65,12 @@ class ChannelAdmin(RecordPage[Channel]):
     def medium(self, row: Channel) -> str:
         """Webhook or email."""
         return "webhook" if row.endpoint_id else "email"
+
+    @admin.display(description="why it rests")
+    def rest(self, row: Channel) -> str:
+        """Why it rests, while it does."""
+        rests = row.not_before is not None and row.not_before > timezone.now()
+        return row.get_rest_cause_display() if rests else "—"
 
     @admin.display(description="leased by")
     def leased_by(self, row: Channel) -> str:

@@ -1,10 +1,11 @@
 """What the page of a delivery tells of it: where it stands, and what was sent."""
 
+from collections.abc import Iterator
 from email import message_from_string, policy
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from notifications import why
@@ -17,13 +18,31 @@ def body_of(row: Delivery) -> RenderedBody | None:
 
 
 def sentence(row: Delivery) -> SafeString:
-    """Return where it stands, with a link to the head of its lane where it waits for that."""
-    text, head = why.explain(row, timezone.now()), why.head_of(row)
-    before, found, after = text.partition(head.public_id) if head else (text, "", "")
-    if head is None or not found:
-        return format_html("{}", text)
-    url = reverse("admin:notifications_delivery_change", args=[head.pk])
-    return format_html('{}<a href="{}">{}</a>{}', before, url, found, after)
+    """Return where it stands, with links to what it waits for."""
+    text, pieces = why.explain(row, timezone.now()), []
+    for phrase, url in _places(row):
+        before, found, after = text.partition(phrase)
+        if found:
+            pieces.append(format_html('{}<a href="{}">{}</a>', before, url, found))
+            text = after
+    return format_html_join("", "{}", [*((piece,) for piece in pieces), (text,)])
+
+
+def _places(row: Delivery) -> Iterator[tuple[str, str]]:
+    """Give what the sentence may name, in its order, with the page of each."""
+    if head := why.head_of(row):
+        yield head.public_id, reverse("admin:notifications_delivery_change", args=[head.pk])
+    channel = row.channel
+    if channel and channel.endpoint:
+        url = reverse("admin:notifications_endpoint_change", args=[channel.endpoint_id])
+        yield f"endpoint {channel.endpoint}", url
+    elif channel and channel.profile:
+        url = reverse("admin:smtpprofiles_smtpprofile_change", args=[channel.profile_id])
+        yield f"SMTP profile {channel.profile}", url
+    queue, subscription = row.subscription.queue, row.subscription
+    yield f"queue {queue}", reverse("admin:events_queue_change", args=[queue.pk])
+    url = reverse("admin:notifications_subscription_change", args=[subscription.pk])
+    yield f"subscription {subscription}", url
 
 
 def subject(raw: str) -> str:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events.admin.page import Page
+from events.admin.pausable import PausablePage
 from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
 from notifications.models import Filter, Parameter, Recipient, Subscription
@@ -61,19 +61,19 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(Page[Subscription]):
+class SubscriptionAdmin(PausablePage[Subscription]):
     """Who is told what, and how."""
 
     form = SubscriptionForm
-    list_display = ["name", "subscriber", "queue", "notification", "operation_list", "is_active"]
-    list_filter = ["is_active", MediumFilter, "queue", "subscriber"]
+    list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
+    list_filter = ["is_active", "is_paused", MediumFilter, "queue", "subscriber"]
     search_fields = ["name", "subscriber__name"]
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["deliveries"]
+    readonly_fields = ["state", "deliveries"]
     fieldsets = [
-        (None, {"fields": ["subscriber", "name", "is_active", "deliveries"]}),
+        (None, {"fields": ["subscriber", "name", "is_active", "state", "deliveries"]}),
         (
             "Which events",
             {

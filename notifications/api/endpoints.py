@@ -1,13 +1,22 @@
 """Managing webhook endpoints."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api.base import ConfigViewSet, ModelSerializer
+from events.models import ApiKey
+from notifications import backlog, diagnose, switch
+from notifications.audit import Actor
+from notifications.backlog import Backlog
+from notifications.diagnose import State
+from notifications.forms import MOST_PER_MINUTE
 from notifications.models import Endpoint
 
 
@@ -15,6 +24,9 @@ class EndpointSerializer(ModelSerializer):
     """A webhook receiver; its signing secret is shown once, in the answer that creates it."""
 
     url = serializers.CharField(read_only=True, help_text="Base URL and path, joined: what is called.")
+    state = serializers.SerializerMethodField(
+        help_text="failing: it failed again and again, and gets one probe at a time."
+    )
 
     class Meta:
         model = Endpoint
@@ -28,12 +40,63 @@ class EndpointSerializer(ModelSerializer):
             "ca_certificate",
             "timeout_seconds",
             "max_in_flight",
+            "rate_per_minute",
+            "state",
             "is_active",
             "paused_reason",
             "created_at",
             "updated_at",
         ]
         validators: list[object] = []
+
+    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
+    def get_state(self, endpoint: Endpoint) -> str:
+        """Return how it fares."""
+        return diagnose.state(endpoint).value
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the members; an unknown one is an error under its name."""
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            legal = ", ".join(self.fields)
+            raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
+        return super().to_internal_value(data)
+
+
+class PauseSerializer(Strict):
+    """Why an endpoint is paused."""
+
+    reason = serializers.CharField(
+        required=False, allow_blank=True, max_length=500, help_text="For the audit log."
+    )
+
+
+class ResumeSerializer(PauseSerializer):
+    """How fast what waits may go."""
+
+    per_minute = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=MOST_PER_MINUTE,
+        help_text="Deliveries a minute for what waits now; null: as fast as its answers allow, with a slow start.",
+    )
+
+
+class BacklogSerializer(serializers.Serializer[Any]):
+    """What waits for an endpoint."""
+
+    state = serializers.ChoiceField(choices=State.choices)
+    deliveries = serializers.IntegerField(help_text="All that wait to be sent.")
+    in_lanes = serializers.IntegerField(help_text="How many of them wait in lanes, in order.")
+    lanes = serializers.IntegerField(help_text="In how many lanes.")
+    oldest = serializers.DateTimeField(allow_null=True)
+    minutes = serializers.IntegerField(
+        allow_null=True, help_text="How long it takes at the rate given; null: none is given."
+    )
 
 
 class CreatedEndpointSerializer(EndpointSerializer):
@@ -45,9 +108,9 @@ class CreatedEndpointSerializer(EndpointSerializer):
 
 
 class EndpointViewSet(ConfigViewSet):
-    """Webhook endpoints."""
+    """Webhook endpoints, and pausing and resuming them."""
 
-    queryset = Endpoint.objects.all()
+    queryset = Endpoint.objects.select_related("circuit")
     serializer_class = EndpointSerializer
     filterset_fields = ["subscriber", "name", "is_active"]
 
@@ -63,3 +126,43 @@ class EndpointViewSet(ConfigViewSet):
             status=status.HTTP_201_CREATED,
             headers={"Cache-Control": "no-store"},
         )
+
+    @extend_schema(request=PauseSerializer, responses={200: BacklogSerializer})
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, **_kwargs: Any) -> Response:
+        """Call it no more until it is resumed; the answer tells what waits."""
+        endpoint, given = self._asked(PauseSerializer)
+        switch.pause(Endpoint, [endpoint.pk], _actor(request), given.get("reason", ""))
+        return self._backlog(backlog.preview(endpoint))
+
+    @extend_schema(request=ResumeSerializer, responses={200: BacklogSerializer})
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, **_kwargs: Any) -> Response:
+        """Call it again; what waits goes first and in order, at a rate if one is given."""
+        endpoint, given = self._asked(ResumeSerializer)
+        per_minute = given.get("per_minute")
+        resumed = switch.resume(
+            Endpoint, [endpoint.pk], _actor(request), per_minute=per_minute, reason=given.get("reason", "")
+        )
+        found = resumed[0][1] if resumed else backlog.preview(endpoint)
+        return self._backlog(found, per_minute if resumed else None)
+
+    def _asked(self, kind: type[PauseSerializer]) -> tuple[Endpoint, dict[str, Any]]:
+        """Return the endpoint, and what was sent; a 400 names what is wrong with it."""
+        user, change = self.request.user, "notifications.change_endpoint"
+        # The scope was checked, and for a person only the permission to add.
+        if not isinstance(self.request.auth, ApiKey) and not user.has_perm(change):
+            raise PermissionDenied(f"You need the permission {change}.")
+        endpoint, serializer = self.get_object(), kind(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
+        return endpoint, serializer.validated_data
+
+    def _backlog(self, found: Backlog, per_minute: int | None = None) -> Response:
+        told = {name: getattr(found, name) for name in ("deliveries", "in_lanes", "lanes", "oldest")}
+        state = diagnose.state(self.get_object()).value
+        minutes = found.minutes(per_minute) if per_minute else None
+        return Response(BacklogSerializer({"state": state, **told, "minutes": minutes}).data)
+
+
+def _actor(request: Request) -> Actor:
+    return request.auth if isinstance(request.auth, ApiKey) else request.user

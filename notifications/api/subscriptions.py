@@ -93,6 +93,7 @@ class SubscriptionSerializer(ModelSerializer):
             "on_failure",
             "retry_seconds",
             "is_active",
+            "is_paused",
             "filters",
             "recipients",
             "parameters",
@@ -155,4 +156,4 @@ class SubscriptionViewSet(ConfigViewSet):
         "event_types", "filters", "recipients__user", "recipients__group", "parameters"
     )
     serializer_class = SubscriptionSerializer
-    filterset_fields = ["subscriber", "name", "queue__name", "endpoint", "is_active"]
+    filterset_fields = ["subscriber", "name", "queue__name", "endpoint", "is_active", "is_paused"]

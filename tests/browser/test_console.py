@@ -11,7 +11,7 @@ from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 from events.publish import publish
 from notifications.engine import Engine
-from notifications.models import Delivery, Subscription
+from notifications.models import AuditEntry, Delivery, Endpoint, Subscription
 from tests.factories import EndpointFactory, QueueFactory, SubscriberFactory, WebhookSubscriptionFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -116,3 +116,44 @@ def test_every_list_opens_without_a_complaint_of_the_browser(catalog, https_rece
         assert response.status == 200, link
     page.goto("/api/v1/docs/")
     page.wait_for_selector(".opblock")
+
+
+def test_a_paused_endpoint_is_resumed_at_a_rate_by_keyboard_alone(catalog, https_receiver, page):
+    subscription = WebhookSubscriptionFactory(endpoint=EndpointFactory(name="ERP hooks", is_active=False))
+    for _ in range(3):
+        publish("invoice.posted", catalog["invoice.posted"].sample, queue=subscription.queue.name)
+    Engine(until_idle=True).run()
+    assert https_receiver.received == []
+
+    page.goto(f"/admin/notifications/endpoint/{subscription.endpoint_id}/change/")
+    page.focus("input[value='Resume…']")
+    page.keyboard.press("Enter")
+    preview = page.inner_text("table.preview tbody")
+    assert "ERP hooks" in preview
+    assert "3\t3 in 1 lane" in preview
+    assert Endpoint.objects.get().is_active is False
+
+    assert page.get_by_role("group", name="How fast may it go?").count() == 1
+    page.get_by_label("At once").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.type("many")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".errornote")
+    rate = page.get_by_label("Deliveries a minute")
+    assert rate.get_attribute("aria-invalid") == "true"
+    described = [page.inner_text(f"#{each}") for each in rate.get_attribute("aria-describedby").split()]
+    assert "Write a whole number from 1 to 600,000" in " ".join(described)
+    assert page.get_by_label("At a rate").is_checked(), "what was chosen stays chosen"
+
+    rate.fill("6000")
+    page.keyboard.press("Tab")
+    page.keyboard.type("receiver is back")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".messagelist")
+    assert "3 deliveries that waited may go now, at 6,000 a minute." in page.inner_text(".messagelist")
+    Engine(until_idle=True).run()
+    assert len(https_receiver.received) == 3
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
+    assert AuditEntry.objects.get().reason == "At 6,000 a minute. receiver is back"

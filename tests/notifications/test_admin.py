@@ -144,7 +144,11 @@ class TestEndpoints:
             in console.get(reverse("admin:notifications_endpoint_changelist"), {"status": "paused"}).text
         )
         button = reverse("admin:notifications_endpoint_do", args=[endpoint.pk, "resume"])
-        response = console.post(button, {"reason": "receiver is back"}, follow=True)
+        shown = console.post(button, {"reason": "receiver is back"})
+        assert "paused: It answered 410 Gone." in shown.text
+        assert Channel.objects.filter(is_paused=True).count() == 2, "so far it only shows what waits"
+        resume = reverse("admin:notifications_endpoint_resume")
+        response = console.post(resume, console_form.read(shown, "resume"), follow=True)
         assert "1 endpoint resumed." in response.text
         endpoint.refresh_from_db()
         assert endpoint.is_open
@@ -542,7 +546,8 @@ class TestDeliveryLog:
         endpoint = Endpoint.objects.get()
         endpoint.is_active = False
         endpoint.save()
-        assert why(third) == "Waits: the endpoint main is inactive."
+        url = reverse("admin:notifications_endpoint_change", args=[endpoint.pk])
+        assert why(third) == f'Waits: the <a href="{url}">endpoint main</a> is inactive.'
         Channel.objects.update(
             in_flight=[third.pk], leased_until=timezone.now() + timedelta(minutes=1), owner="worker"
         )
@@ -566,7 +571,7 @@ class TestWhatADeliveryTells:
 
     def test_the_list_names_endpoints_and_the_number_waited_for(self, console: Client, lane: Lane) -> None:
         assert self.column(console, "to") == ["main"] * 3
-        assert self.column(console, "next_try") == ["behind #1", "behind #1", "—"]
+        assert self.column(console, "next_try") == ["behind #1, held", "behind #1, held", "—"]
         assert self.column(console, "error") == ["—", "—", "HTTP 500"]
         assert all(re.fullmatch(r"[-\d]{10} [:\d]{8} UTC", each) for each in self.column(console, "created"))
 
@@ -656,7 +661,10 @@ class TestPausing:
         assert Channel.objects.get(**{"endpoint" if model is Endpoint else "profile": row}, shard=0).is_paused
         assert "0 " in act("pause")
         model.objects.update(paused_reason="HTTP 410")
-        act("resume")
+        shown = console.post(url, {"action": "resume", "_selected_action": [row.pk]})
+        resume = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_resume")
+        console.post(resume, console_form.read(shown, "resume"))
+        row.refresh_from_db()
         assert (row.is_active, row.paused_reason) == (True, "")
         kind = "endpoint" if model is Endpoint else "smtp_profile"
         actions = AuditEntry.objects.order_by("id").values_list("action", flat=True)

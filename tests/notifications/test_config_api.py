@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from events.keys import create_key
 from events.models import Event, EventType, Queue, Scope, Subscriber
@@ -17,12 +18,14 @@ from notifications.models import (
     Attempt,
     AuditEntry,
     Channel,
+    Circuit,
     Delivery,
     EmailTemplate,
     Endpoint,
     RenderedBody,
     Subscription,
 )
+from notifications.tasks import go_on
 
 SCOPES = [Scope.CONFIG_READ, Scope.CONFIG_WRITE, Scope.DELIVERIES_READ, Scope.EVENTS_READ]
 
@@ -158,6 +161,115 @@ class TestEndpoints:
         assert (refused.status_code, refused["Content-Type"]) == (409, "application/problem+json")
         subscription.delete()
         assert api.delete(path).status_code == 204
+
+
+class TestPausingAndResuming:
+    @pytest.fixture
+    def waiting(self, endpoint: Endpoint) -> Delivery:
+        subscription = Subscription.objects.create(
+            subscriber=endpoint.subscriber, name="all", queue=Queue.objects.get(), endpoint=endpoint
+        )
+        event = publish("invoice.posted", '{"total":19.90}', ordering_key="account:1001").event
+        channel = Channel.objects.get(endpoint=endpoint, shard=0)
+        return Delivery.objects.create(
+            event=event, subscription=subscription, channel=channel, due_at=timezone.now()
+        )
+
+    def test_the_answers_tell_what_waits_and_who_did_it_is_recorded(
+        self, api: Client, endpoint: Endpoint, waiting: Delivery
+    ) -> None:
+        waiting.refresh_from_db()
+        path = f"endpoints/{endpoint.pk}/"
+        paused = send(api, "post", f"{path}pause/", {"reason": "maintenance"})
+        assert paused.status_code == 200, paused.content
+        told = paused.json()
+        oldest = told.pop("oldest")
+        assert told == {"state": "inactive", "deliveries": 1, "in_lanes": 0, "lanes": 0, "minutes": None}
+        assert oldest.startswith(f"{waiting.created_at:%Y-%m-%dT%H:%M:%S}")
+        assert Channel.objects.filter(is_paused=True).count() == 2
+        assert api.get(f"/api/v1/{path}").json()["state"] == "inactive"
+
+        resumed = send(api, "post", f"{path}resume/", {"per_minute": 30, "reason": "done"}).json()
+        assert (resumed["state"], resumed["deliveries"], resumed["minutes"]) == ("running", 1, 1)
+        circuit = Circuit.objects.get(endpoint=endpoint)
+        assert (circuit.backlog_left, circuit.backlog_per_minute) == (1, 30)
+        assert not Channel.objects.filter(is_paused=True).exists()
+        name = f"API key {endpoint.subscriber.api_keys.get().prefix}"
+        recorded = AuditEntry.objects.order_by("id").values_list("actor_name", "action", "subject", "reason")
+        assert list(recorded) == [
+            (name, "endpoint.pause", f"endpoint {endpoint.pk}", "maintenance"),
+            (name, "endpoint.resume", f"endpoint {endpoint.pk}", "At 30 a minute. done"),
+        ]
+
+    def test_what_is_in_use_already_is_left_as_it_is(self, api: Client, endpoint: Endpoint) -> None:
+        Circuit.objects.update(backlog_left=7, backlog_per_minute=5)
+        answer = send(api, "post", f"endpoints/{endpoint.pk}/resume/", {"per_minute": 30})
+        assert (answer.status_code, answer.json()["minutes"]) == (200, None)
+        assert Circuit.objects.get().backlog_left == 7
+        assert not AuditEntry.objects.exists()
+
+    def test_without_a_rate_it_goes_at_once(self, api: Client, endpoint: Endpoint) -> None:
+        Endpoint.objects.update(paused_reason="HTTP 410")
+        assert send(api, "post", f"endpoints/{endpoint.pk}/resume/", {}).json()["state"] == "running"
+        assert Circuit.objects.get().backlog_per_minute is None
+
+    @pytest.mark.parametrize("rate", [0, 600_001, "many", 1.5])
+    def test_a_rate_at_fault_is_refused_at_its_member(
+        self, api: Client, endpoint: Endpoint, rate: Any
+    ) -> None:
+        Endpoint.objects.update(is_active=False)
+        refused = send(api, "post", f"endpoints/{endpoint.pk}/resume/", {"per_minute": rate})
+        assert faults(refused).keys() == {"/per_minute"}
+        assert not Endpoint.objects.get().is_active
+
+    def test_a_misspelt_member_is_refused_rather_than_sent_at_full_speed(
+        self, api: Client, endpoint: Endpoint
+    ) -> None:
+        Endpoint.objects.update(is_active=False)
+        refused = send(api, "post", f"endpoints/{endpoint.pk}/resume/", {"per_minutes": 5})
+        assert faults(refused).keys() == {"/per_minutes"}
+        assert not Endpoint.objects.get().is_active
+
+    def test_both_need_the_scope_and_staff_the_permission_to_change(
+        self, subscriber: Subscriber, endpoint: Endpoint
+    ) -> None:
+        _, token = create_key(subscriber=subscriber, name="reader", scopes=[Scope.CONFIG_READ])
+        reader = Client(headers={"Authorization": f"Bearer {token}"})
+        staff = Client()
+        user = get_user_model().objects.create_user("support", password="pw", is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename="add_endpoint"))
+        staff.force_login(user)
+        for client in (reader, staff):
+            for verb in ("pause", "resume"):
+                assert send(client, "post", f"endpoints/{endpoint.pk}/{verb}/", {}).status_code == 403
+        user.user_permissions.add(Permission.objects.get(codename="change_endpoint"))
+        assert send(staff, "post", f"endpoints/{endpoint.pk}/pause/", {}).status_code == 200
+        assert send(staff, "post", "endpoints/0/pause/", {}).status_code == 404
+
+    def test_limits_are_members_with_the_rules_of_the_admin(self, api: Client, endpoint: Endpoint) -> None:
+        path = f"endpoints/{endpoint.pk}/"
+        changed = send(api, "patch", path, {"rate_per_minute": 90, "max_in_flight": 3}).json()
+        assert (changed["rate_per_minute"], changed["max_in_flight"], changed["state"]) == (90, 3, "running")
+        at_fault = {"rate_per_minute": 0, "max_in_flight": 65}
+        assert faults(send(api, "patch", path, at_fault)).keys() == {"/rate_per_minute", "/max_in_flight"}
+        assert send(api, "patch", path, {"rate_per_minute": None}).json()["rate_per_minute"] is None
+
+    def test_queues_and_subscriptions_pause_by_a_member(self, api: Client, waiting: Delivery) -> None:
+        for path in ("queues/billing/", f"subscriptions/{waiting.subscription_id}/"):
+            assert send(api, "patch", path, {"is_paused": True}).json()["is_paused"] is True
+        Delivery.objects.update(status="held", hold_cause="paused", due_at=None)
+        send(api, "patch", "queues/billing/", {"is_paused": False})
+        send(api, "patch", f"subscriptions/{waiting.subscription_id}/", {"is_paused": False})
+        assert OrmQ.objects.filter(key="default").count() == 2, "what was held goes on in the background"
+        assert go_on() == 1
+        assert Delivery.objects.get().status == "pending"
+
+    def test_it_is_all_in_the_openapi_document(self, api: Client) -> None:
+        paths = api.get("/api/v1/schema/", {"format": "json"}).json()["paths"]
+        for verb in ("pause", "resume"):
+            operation = paths[f"/api/v1/endpoints/{{id}}/{verb}/"]["post"]
+            [answer] = operation["responses"].values()
+            assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/Backlog")
 
 
 class TestSubscriptions:

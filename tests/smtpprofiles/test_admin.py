@@ -14,6 +14,8 @@ FORM = {
     "username": "billing",
     "new_password": "",
     "timeout_seconds": 15,
+    "max_connections": 4,
+    "rate_per_minute": "",
     "is_active": "on",
 }
 
@@ -76,5 +78,17 @@ def test_a_password_that_no_key_opens_breaks_no_page_and_can_be_replaced(admin_c
 
 
 def test_the_list_is_searched_and_filtered(admin_client, profile):
-    found = admin_client.get(reverse(LIST), {"q": "billing@example", "is_active__exact": 1})
+    found = admin_client.get(reverse(LIST), {"q": "billing@example", "status": "running"})
     assert "mail.example.test" in found.content.decode()
+
+
+def test_its_limits_are_set_by_the_form_and_a_rate_may_be_empty(admin_client, profile):
+    limits = {"max_connections": 2, "rate_per_minute": 120}
+    assert admin_client.post(change(profile), FORM | limits).status_code == 302
+    profile.refresh_from_db()
+    assert (profile.max_connections, profile.rate_per_minute) == (2, 120)
+    refused = admin_client.post(change(profile), FORM | {"max_connections": 65, "rate_per_minute": 0})
+    assert set(refused.context["adminform"].form.errors) == {"max_connections", "rate_per_minute"}
+    assert admin_client.post(change(profile), FORM | {"rate_per_minute": ""}).status_code == 302
+    profile.refresh_from_db()
+    assert profile.rate_per_minute is None
