@@ -43,6 +43,8 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         """Take what is due, what is addressed to us first; None, after a pause, if there is nothing."""
+        # No check of the connection before each look: one that is lost is met below.
+        connections[Conf.ORM].health_check_done = True  # type: ignore[attr-defined]
         try:
             with connections[Conf.ORM].cursor() as cursor:
                 cursor.execute(

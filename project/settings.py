@@ -201,7 +201,7 @@ Q_CLUSTER: dict[str, Any] = {
             "ack_failures": True,
             "save_limit": -1,
             "bulk": 1,
-            "poll": 0.2,
+            "poll": 0.25,
             "recycle": 200,
         }
     },

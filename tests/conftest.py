@@ -16,6 +16,7 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 from events import authentication, catalog_cache, sync  # noqa: E402
 from events.models import EventType  # noqa: E402
+from notifications import nudge  # noqa: E402
 
 pytest_plugins = ["tests.servers"]
 
@@ -28,6 +29,13 @@ def fresh_catalog_cache() -> Iterator[None]:
     yield
     catalog_cache.clear()
     authentication.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def announcements_ended(django_db_setup: None) -> Iterator[None]:
+    """The thread that announces lets go of the database before it is deleted."""
+    yield
+    nudge.end()
 
 
 @pytest.fixture
