@@ -1,0 +1,184 @@
+"""Fault 5: the database goes away: its backends ended, the server crashed, the answer to a COMMIT lost."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from events import catalog_cache
+from notifications.models import Attempt, Delivery, Runner
+from tests.faults.conftest import HOSTS
+from tests.faults.ledger import Ledger, Rule
+from tests.faults.proxy import CuttingProxy
+from tests.faults.scene import (
+    SHORT_LEASE,
+    SHORT_TIMEOUT,
+    Worker,
+    all_delivered,
+    conclude,
+    publish_events,
+    subscribe,
+    wait_until,
+    worker,
+)
+from tests.faults.server import own_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EVERY = 0.3  # seconds
+EACH = 4
+
+
+@contextmanager
+def two_workers(**variables: str) -> Iterator[tuple[Worker, Worker]]:
+    """Run two workers; none of them may end by itself, whatever happens to the database."""
+    with worker(lease=SHORT_LEASE, **variables) as one, worker(lease=SHORT_LEASE, **variables) as two:
+        wait_until(lambda: Runner.objects.count() == 2)
+        yield one, two
+        ended = [each.process.returncode for each in (one, two) if each.process.poll() is not None]
+        assert not ended, f"workers ended by themselves with {ended}"
+
+
+def test_backends_ended_again_and_again_cost_only_time(catalog, ledger):
+    end_backends(ledger, seconds=5)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_backends_ended_for_a_minute_cost_only_time(catalog, ledger):
+    end_backends(ledger, seconds=60)
+
+
+def end_backends(ledger: Ledger, *, seconds: float) -> None:
+    """End every backend of the workers each 300 ms while they work."""
+    _subscribe(ledger)
+    published: list[str] = []
+    ended = 0
+    with two_workers() as workers:
+        published += publish_events(50)
+        assert ledger.wait_for(10)
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                       WHERE datname = current_database()
+                         AND application_name = ANY(%s)""",
+                    [[each.name for each in workers] + ["bellwether listen"]],
+                )
+                ended += cursor.fetchone()[0]
+            published += publish_events(10)
+            time.sleep(EVERY)
+        took = wait_until(all_delivered(len(published) * EACH), 120)
+    assert ended > seconds / EVERY / 2, "too few were ended: nothing is proven"
+    _conclude("5 backends ended", ledger, published, runs=ended, recovery_seconds=took)
+
+
+def test_a_crash_of_the_server_costs_only_time(ca, ledger):
+    crash_server(ledger, crashes=1, seed=1)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_crashes_of_the_server_cost_only_time(ca, ledger):
+    crash_server(ledger, crashes=10, seed=random.randrange(1_000_000))
+
+
+def crash_server(ledger: Ledger, *, crashes: int, seed: int) -> None:
+    """Crash the server at random moments while workers send; it comes back by itself."""
+    chance = random.Random(seed)
+    with own_server(_binaries()) as server:
+        catalog_cache.clear()
+        _subscribe(ledger)
+        published: list[str] = []
+        slowest = 0.0
+        with two_workers():
+            for _ in range(crashes):
+                published += publish_events(60)
+                assert ledger.wait_for(ledger.count() + chance.randrange(20, 100))
+                before = server.restart_immediately()
+                connection.close()
+                took = wait_until(lambda pid=before: _answers() and server.pid() != pid)
+                slowest = max(slowest, took + wait_until(all_delivered(len(published) * EACH), 120))
+        _conclude("5 server crashed", ledger, published, runs=crashes, recovery_seconds=slowest, seed=seed)
+        connection.close()
+
+
+def _answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return True
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return False
+
+
+SETTLE = b"INSERT INTO notifications_attempt"
+
+
+def test_a_connection_cut_after_commit_was_sent_writes_everything_once(catalog, ledger):
+    cut_connections(ledger, cuts=8, events=80, seed=1)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_connections_cut_after_any_statement_was_sent_write_everything_once(catalog, ledger):
+    cut_connections(ledger, cuts=200, events=1_500, seed=random.randrange(1_000_000))
+
+
+def cut_connections(ledger: Ledger, *, cuts: int, events: int, seed: int) -> None:
+    """Cut the workers off when a settle or COMMIT is at the server and its answer is not back yet."""
+    chance = random.Random(seed)
+    left = cuts
+
+    def decide(statement: bytes) -> bool:
+        nonlocal left
+        wanted = SETTLE in statement or statement.strip(b"\0").upper() == b"COMMIT"
+        cut = wanted and left > 0 and chance.random() < 0.5
+        left -= cut
+        return cut
+
+    _subscribe(ledger)
+    database = connection.settings_dict
+    host = database["HOST"]
+    if not host.startswith("/"):
+        pytest.skip("this test's proxy needs a PostgreSQL on a Unix socket")
+    with CuttingProxy(server=f"{host}/.s.PGSQL.{database['PORT'] or 5432}", cuts=decide) as proxy:
+        credentials = f"{quote(database['USER'])}:{quote(database['PASSWORD'])}"
+        url = f"postgres://{credentials}@127.0.0.1:{proxy.port}/{database['NAME']}?sslmode=disable"
+        with two_workers(DATABASE_URL=url):
+            published = publish_events(events)
+            took = wait_until(all_delivered(events * EACH), 300)
+        assert proxy.count == cuts
+    _conclude("5 cut after COMMIT", ledger, published, runs=cuts, recovery_seconds=took, seed=seed)
+
+
+def _subscribe(ledger: Ledger) -> None:
+    subscribe(HOSTS[: EACH - 1], ordered=True, timeout_seconds=SHORT_TIMEOUT)
+    subscribe(HOSTS[EACH - 1 : EACH], ordered=False, timeout_seconds=SHORT_TIMEOUT)
+    ledger.behave(Rule(delay=0.01))
+
+
+def _conclude(fault: str, ledger: Ledger, published: list[str], **figures: float) -> None:
+    conclude(fault, ledger, published=published, deliveries_each=EACH, **figures)
+    # Each counted once, however often its settle was sent.
+    counted = dict(Delivery.objects.values_list("pk", "attempt_count"))
+    logged = Attempt.objects.filter(is_fenced=False).values_list("delivery_id", "number")
+    numbers: dict[int, list[int]] = {pk: [] for pk in counted}
+    for pk, number in logged:
+        numbers[pk].append(number)
+    assert {pk: sorted(found) for pk, found in numbers.items()} == {
+        pk: list(range(1, count + 1)) for pk, count in counted.items()
+    }
+
+
+def _binaries() -> Path | None:
+    home = os.environ.get("TEST_POSTGRES_HOME")
+    return Path(home) if home else None

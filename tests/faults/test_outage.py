@@ -1,0 +1,56 @@
+"""Fault 12: an outage of all receivers, and what waits after it."""
+
+import pytest
+
+from notifications.models import Attempt
+from tests.faults.conftest import HOSTS
+from tests.faults.ledger import Ledger, Rule
+from tests.faults.scene import (
+    all_delivered,
+    conclude,
+    publish_events,
+    statuses,
+    subscribe,
+    wait_until,
+    worker,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EACH = 4
+
+
+def test_what_waits_after_an_outage_arrives_in_order(catalog, ledger):
+    recover(ledger, waiting=2_000)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_waiting_after_an_outage_arrive_in_order(catalog, ledger):
+    recover(ledger, waiting=100_000)
+
+
+def recover(ledger: Ledger, *, waiting: int) -> None:
+    """Let every request fail for a while, half before and half during publication; then none."""
+    subscribe(HOSTS[: EACH - 1], ordered=True, retry_seconds=[1, 2] * 15)
+    subscribe(HOSTS[EACH - 1 : EACH], ordered=False, retry_seconds=[1, 2] * 15)
+    ledger.behave(Rule(fail=1.0, fail_status=503))
+    with worker(), worker():
+        published = publish_events(waiting // EACH, lanes=100)
+        assert ledger.wait_for(200, 60)
+        assert "delivered" not in statuses()
+        ledger.behave(Rule())
+        took = wait_until(all_delivered(waiting), 60 + waiting / 50)
+    failed = Attempt.objects.filter(status_code=503).count()
+    findings = conclude(
+        "12 outage",
+        ledger,
+        published=published,
+        deliveries_each=EACH,
+        runs=1,
+        recovery_seconds=took,
+        waiting=waiting,
+        failed_attempts=failed,
+    )
+    assert failed >= 200
+    assert findings.duplicates == 0

@@ -1,0 +1,95 @@
+"""Fault 10: certificates that cannot be trusted, and a handshake that never ends."""
+
+import datetime
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from pytest_django import Settings
+
+from notifications.models import Attempt, Delivery
+from tests.faults.conftest import HOSTS
+from tests.faults.ledger import Ledger
+from tests.faults.scene import conclude, publish_events, subscribe, wait_until, worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED = "expired", "wrong-name", "unknown-ca", "stalled"
+BAD = [f"{kind}.example.test" for kind in (EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED)]
+WHY = {
+    EXPIRED: ("tls", "certificate has expired"),
+    WRONG_NAME: ("tls", "Hostname mismatch"),
+    UNKNOWN_CA: ("tls", "unable to get local issuer certificate"),
+    STALLED: ("timeout", "No connection within 2 seconds"),
+}
+GOOD = HOSTS[:2]
+
+
+@pytest.fixture
+def stalling_port() -> Iterator[int]:
+    """A port whose connections are made by the kernel and never looked at."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def tls_ledger(
+    ca: trustme.CA, ca_bundle: Path, stalling_port: int, settings: Settings, tmp_path: Path
+) -> Iterator[Ledger]:
+    """The receiver of good and bad hosts; each bad one has a certificate of its own, or none."""
+    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    certificates = {
+        BAD[0]: ca.issue_cert(BAD[0], not_before=long_ago, not_after=long_ago + datetime.timedelta(1)),
+        BAD[1]: ca.issue_cert("somebody-else.example.test"),
+        BAD[2]: trustme.CA().issue_cert(BAD[2]),
+    }
+    with Ledger(ca=ca, hosts=[*GOOD, *BAD[:3]], folder=tmp_path, certificates=certificates) as found:
+        settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
+        stalled = f"{BAD[3]}:443=127.0.0.1:{stalling_port}"
+        settings.OUTBOUND_CONNECT_TO = [*found.connect_to(), stalled]
+        yield found
+
+
+def test_a_certificate_that_cannot_be_trusted_is_one_clear_attempt(catalog, tls_ledger):
+    meet_bad_certificates(tls_ledger, rounds=1)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_certificates_that_cannot_be_trusted_hold_up_nobody_for_long(catalog, tls_ledger):
+    meet_bad_certificates(tls_ledger, rounds=10)
+
+
+def meet_bad_certificates(ledger: Ledger, *, rounds: int) -> None:
+    """Send to good and bad hosts with fewer threads than bad ones; the good ones get everything."""
+    subscribe(GOOD, ordered=False)
+    bad = subscribe(BAD, ordered=False, retry_seconds=[3600], timeout_seconds=2)
+    good = Delivery.objects.exclude(subscription__in=bad).filter(status="delivered")
+    tried = Delivery.objects.filter(subscription__in=bad, status="retrying", attempt_count=1)
+    published: list[str] = []
+    with worker(threads=2):
+        # The last round proves that the threads are free again.
+        for _ in range(rounds + 1):
+            published += publish_events(2)
+            total = len(published)
+            took = wait_until(lambda n=total: good.count() == n * len(GOOD))
+            wait_until(lambda n=total: tried.count() == n * len(BAD), 120)
+    for subscription, host in zip(bad, BAD, strict=True):
+        attempts = Attempt.objects.filter(delivery__subscription=subscription)
+        error_class, words = WHY[host.split(".")[0]]
+        assert attempts.count() == len(published)
+        assert {attempt.error_class for attempt in attempts} == {error_class}
+        assert all(words in attempt.detail for attempt in attempts), attempts[0].detail
+        assert {attempt.verdict for attempt in attempts} == {"retry"}, "nothing was sent"
+    findings = conclude(
+        "10 TLS",
+        ledger,
+        published=published,
+        deliveries_each=len(GOOD) + len(BAD),
+        runs=rounds,
+        recovery_seconds=took,
+    )
+    assert {line.host for line in ledger.lines()} == set(GOOD)
+    assert findings.arrivals == len(published) * len(GOOD)
