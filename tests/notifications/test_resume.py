@@ -38,7 +38,7 @@ def console(client: Client, admin_user: Any) -> Client:
 
 
 @pytest.fixture
-def hooks() -> Subscription:
+def hooks() -> Any:
     queue = QueueFactory(name="invoices")
     return WebhookSubscriptionFactory(name="hooks", queue=queue, endpoint=EndpointFactory(name="main"))
 
@@ -55,10 +55,9 @@ def deliver(subscription: Subscription, channel: Channel, **values: Any) -> Deli
 
 
 @pytest.fixture
-def stopped(hooks: Subscription) -> Endpoint:
+def stopped(hooks: Any) -> Endpoint:
     """It is paused; two deliveries wait for it in any order, and three in a lane of which one was delivered."""
-    endpoint = hooks.endpoint
-    assert endpoint
+    endpoint: Endpoint = hooks.endpoint
     first, second = Channel.objects.filter(endpoint=endpoint).order_by("shard")
     lane = Lane.objects.create(
         subscription=hooks, key="account:1", channel=second, tail=4, next_sequence=2, due_at=NOON
@@ -160,7 +159,8 @@ class TestResumingADestination:
     def test_several_are_resumed_from_the_list_and_those_in_use_are_left_alone(
         self, console: Client, stopped: Endpoint
     ) -> None:
-        other, running = EndpointFactory(is_active=False), EndpointFactory()
+        other: Any = EndpointFactory(is_active=False)
+        running: Any = EndpointFactory()
         chosen = [stopped.pk, other.pk, running.pk]
         shown = console.post(url(stopped, "changelist"), {"action": "resume", "_selected_action": chosen})
         form = console_form.read(shown, "resume", pace="at_a_rate", per_minute="100")
@@ -176,7 +176,7 @@ class TestResumingADestination:
         assert AuditEntry.objects.count() == 2
 
     def test_a_profile_is_resumed_the_same_way(self, console: Client) -> None:
-        profile = SmtpProfileFactory(name="Billing mail", paused_reason="535 Bad password.")
+        profile: Any = SmtpProfileFactory(name="Billing mail", paused_reason="535 Bad password.")
         assert (
             "paused: 535 Bad password." in console.get(url(profile, "changelist"), {"status": "paused"}).text
         )
@@ -292,7 +292,7 @@ class TestHowADestinationFares:
 class TestQueuesAndSubscriptions:
     @pytest.mark.parametrize("kind", ["queue", "subscription"])
     def test_buttons_pause_and_resume_and_what_was_held_goes_on_in_the_background(
-        self, console: Client, hooks: Subscription, kind: str
+        self, console: Client, hooks: Any, kind: str
     ) -> None:
         row: Any = hooks.queue if kind == "queue" else hooks
         answer = console.post(url(row, "do", row.pk, "pause"), {"reason": "migration"}, follow=True)
@@ -320,7 +320,7 @@ class TestQueuesAndSubscriptions:
 
     @pytest.mark.parametrize("model", [Queue, Subscription])
     def test_the_list_does_it_to_many_and_counts_those_that_changed(
-        self, console: Client, hooks: Subscription, model: Any
+        self, console: Client, hooks: Any, model: Any
     ) -> None:
         WebhookSubscriptionFactory()
         rows = list(model.objects.all())
@@ -334,7 +334,7 @@ class TestQueuesAndSubscriptions:
         listed = console.get(url(rows[0], "changelist"), {"is_paused__exact": "1"})
         assert listed.context["cl"].result_count == len(rows)
 
-    def test_only_the_button_that_makes_sense_is_offered(self, console: Client, hooks: Subscription) -> None:
+    def test_only_the_button_that_makes_sense_is_offered(self, console: Client, hooks: Any) -> None:
         page = url(hooks.queue, "change", hooks.queue.pk)
         assert 'value="Pause"' in console.get(page).text
         assert 'value="Resume"' not in console.get(page).text
@@ -342,12 +342,12 @@ class TestQueuesAndSubscriptions:
         assert 'value="Pause"' not in console.get(page).text
         assert 'value="Resume"' in console.get(page).text
 
-    def test_saving_a_queue_for_which_nothing_is_held_queues_no_task(self, hooks: Subscription) -> None:
+    def test_saving_a_queue_for_which_nothing_is_held_queues_no_task(self, hooks: Any) -> None:
         hooks.queue.save()
         hooks.save()
         assert not OrmQ.objects.exists()
 
-    def test_pausing_needs_the_permission_to_change(self, hooks: Subscription) -> None:
+    def test_pausing_needs_the_permission_to_change(self, hooks: Any) -> None:
         user = get_user_model().objects.create_user("support", "support@example.com", "pw", is_staff=True)
         user.user_permissions.add(
             *Permission.objects.filter(codename__in=["view_queue", "view_subscription"])
