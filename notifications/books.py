@@ -18,7 +18,7 @@ from .sending import TELLS_EVERY, Ended, Run, Sent, Threads
 from .settle import Result, settle
 from .transports.base import Verdict
 
-FLUSH_SIZE = 64  # results
+FLUSH_SIZE = 128  # results
 FLUSH_AFTER = 0.05  # seconds
 RENEW_EVERY = 5.0  # seconds
 

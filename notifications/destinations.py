@@ -1,10 +1,11 @@
 """Where messages go, as values: endpoints, profiles and subscriptions read once and kept for two seconds."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
@@ -47,6 +48,9 @@ class Notification:
     html: str
 
 
+Destination = tuple[int | None, int | None]  # the ids of its endpoint and profile: one of the two
+
+
 class Unusable(Exception):  # noqa: N818 - named for the fact
     """Nothing can be sent there as it is configured; says why in a sentence."""
 
@@ -55,8 +59,22 @@ class Directory:
     """The senders and notifications that one worker uses."""
 
     def __init__(self) -> None:
-        self._senders: dict[tuple[int | None, int | None], tuple[float, object, Sender]] = {}
+        self._senders: dict[Destination, tuple[float, object, Sender]] = {}
+        self._versions: dict[Destination, str] = {}
         self._notifications: dict[int, tuple[float, Notification]] = {}
+
+    def refresh(self, destinations: Collection[Destination]) -> None:
+        """Once one of these is due to be read again, see in one statement which were changed; keep the others."""
+        now = time.monotonic()
+        known_ones = [known for key in destinations if (known := self._senders.get(key))]
+        if len(known_ones) == len(destinations) and all(now - read < KEPT_FOR for read, *_ in known_ones):
+            return
+        for key, version in _versions(destinations):
+            known = self._senders.get(key)
+            if known and self._versions.get(key) == version:
+                self._senders[key] = (now, *known[1:])
+            # Before the row itself is read: should it change in between, it is read once more.
+            self._versions[key] = version
 
     def sender(self, endpoint_id: int | None, profile_id: int | None) -> Sender:
         """Return the sender of an endpoint or profile; its connections last until it is edited.
@@ -116,6 +134,17 @@ class Directory:
         for _, _, sender in self._senders.values():
             sender.transport.close()
         self._senders.clear()
+
+
+def _versions(destinations: Collection[Destination]) -> list[tuple[Destination, str]]:
+    """Return what PostgreSQL calls the version of each row: the transaction that wrote it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT id, NULL, xmin::text FROM notifications_endpoint WHERE id = ANY(%s)
+               UNION ALL SELECT NULL, id, xmin::text FROM smtpprofiles_smtpprofile WHERE id = ANY(%s)""",
+            [[key[0] for key in destinations if key[0]], [key[1] for key in destinations if key[1]]],
+        )
+        return [((endpoint, profile), version) for endpoint, profile, version in cursor.fetchall()]
 
 
 def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Callable[[], Sender]]:

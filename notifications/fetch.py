@@ -65,7 +65,7 @@ WITH held AS MATERIALIZED (
   JOIN notifications_circuit k ON k.id = c.circuit_id
   WHERE c.leased_until > clock_timestamp()
 ), work AS MATERIALIZED (
-  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*
+  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*, false AS is_first
   FROM held CROSS JOIN LATERAL (
     SELECT d.* FROM notifications_delivery d
     WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
@@ -78,7 +78,7 @@ WITH held AS MATERIALIZED (
     WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
     ORDER BY l.due_at LIMIT held.room) l
   LEFT JOIN LATERAL (
-    SELECT d.* FROM notifications_delivery d
+    SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
     ORDER BY d.sequence LIMIT held.depth) d ON true
   WHERE NOT (held.is_paused OR held.has_to_wait)
@@ -106,7 +106,8 @@ LEFT JOIN marked ON marked.id = held.id
 LEFT JOIN work w ON w.claimed_by = held.id AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held')
 LEFT JOIN LATERAL (
   SELECT p.uid, p.sequence FROM notifications_delivery p
-  WHERE p.lane_id = w.lane_id AND p.sequence < w.sequence AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+  WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
+    AND p.status NOT IN ('skipped', 'cancelled', 'dead')
   ORDER BY p.sequence DESC LIMIT 1) p ON true
 LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at
 LEFT JOIN events_event e ON e.id = w.event_id
@@ -165,6 +166,9 @@ def fetch(leases: Iterable[Lease]) -> Work:
                 setattr(lease, name, value)
         of_lane, tail, *columns = row[len(_SEEN) :]
         if columns[0] is not None:
+            last = work.claimed[-1] if work.claimed else None
+            if last and of_lane and last.lane_id == of_lane:
+                columns[_PREVIOUS] = last.uid, last.sequence
             work.claimed.append(_claimed(columns))
         elif of_lane is not None:
             work.empty_lanes[of_lane] = tail
@@ -177,6 +181,8 @@ def fetch(leases: Iterable[Lease]) -> Work:
 _SEEN = ("wake", "is_paused", "is_open", "is_ailing", "has_backlog", "seconds_since_closed", "has_rival",
          "may_have_work")  # fmt: skip
 _NAMES = tuple(field.name for field in fields(Claimed))
+# The first of a lane is told what came before it; the others follow one another.
+_PREVIOUS = slice(_NAMES.index("previous_uid"), _NAMES.index("previous_sequence") + 1)
 _PAIRS = (_NAMES.index("headers"), _NAMES.index("query"))
 
 

@@ -20,8 +20,9 @@ from .sending import Run, Threads
 
 CHANNELS_AT_ONCE = 16  # leased in one go, so that several workers share what is due
 CHANNELS_HELD = 64  # besides those that wait for an answer
-LEASE_EVERY = 0.1  # seconds
+LEASE_EVERY = 0.1  # seconds; five times as long after a look that found none
 RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
+RUNS_AT_LEAST = 64
 
 
 class Holdings:
@@ -36,7 +37,7 @@ class Holdings:
         self._books = Books(owner, threads=self._threads, leases=self.leases)
         self._is_narrow = True  # fewer runs than threads
         self._suspects_wait = False  # for nothing else to be under way
-        self._leased = 0.0
+        self._lease_at = 0.0
 
     @property
     def settled(self) -> int:
@@ -50,7 +51,7 @@ class Holdings:
 
     def look_again(self) -> None:
         """New work may have come for any of the leased channels."""
-        self._leased = 0.0
+        self._lease_at = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
 
@@ -62,7 +63,7 @@ class Holdings:
 
     def take(self) -> int:
         """Lease and fetch what there is room for, and hand it out; return how much was found."""
-        most = RUNS_A_THREAD * self._threads.size
+        most = max(RUNS_AT_LEAST, RUNS_A_THREAD * self._threads.size)
         # Runs that wait for an answer take no thread from the others.
         room = most - (self._books.under_way - self._paces.waiting())
         if room < most // 2:
@@ -110,10 +111,11 @@ class Holdings:
         waiting = sum(1 for lease in self.leases.values() if self._paces.of(lease.destination).waiting)
         if len(self.leases) - waiting >= CHANNELS_HELD:
             return
-        if self.leases and now - self._leased < LEASE_EVERY:
+        if self.leases and now < self._lease_at:
             return
-        self._leased = now
-        for lease in claim.lease(self.owner, limit=CHANNELS_AT_ONCE):
+        found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE)
+        self._lease_at = now + (LEASE_EVERY if found else 5 * LEASE_EVERY)
+        for lease in found:
             if replaced := self.leases.get(lease.channel_id):
                 replaced.is_lost = True
             self.leases[lease.channel_id] = lease

@@ -9,9 +9,9 @@
 
 from dataclasses import dataclass
 
-SLOW = 0.25  # seconds
+from .destinations import Destination
 
-Destination = tuple[int | None, int | None]  # the ids of its endpoint and profile: one of the two
+SLOW = 0.25  # seconds
 
 
 @dataclass(slots=True, kw_only=True)

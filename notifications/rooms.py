@@ -31,6 +31,7 @@ def find_room(
     `careful_slots` how many runs may be for destinations that are not known to be fast.
     """
     asking = [lease for lease in leases.values() if lease.may_have_work and not lease.is_over]
+    directory.refresh({lease.destination for lease in leases.values()})
     careful = careful_slots - paces.careful()
     may_probe = [
         lease

@@ -77,6 +77,8 @@ WITH r AS MATERIALIZED (
     due_at = CASE WHEN x.blocked_by IS NOT NULL THEN NULL
                   WHEN x.wait IS NOT NULL THEN clock_timestamp() + make_interval(secs => x.wait)
                   WHEN GREATEST(l.next_sequence, x.next_sequence) > l.tail THEN NULL
+                  -- Indexed, and so left alone for a while: lanes take turns all the same.
+                  WHEN l.due_at BETWEEN clock_timestamp() - interval '5 s' AND clock_timestamp() THEN l.due_at
                   ELSE clock_timestamp() END
   FROM unnest(%(lane)s::bigint[], %(lane_of)s::bigint[], %(lane_epoch)s::bigint[], %(next)s::bigint[],
               %(lane_wait)s::float8[], %(blocked)s::bigint[])
