@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notifications import claim
+from notifications import claim, fetch
 from notifications.fan_out import fan_out
 from notifications.models import Channel
 from tests.bench import copies, offer, rows
@@ -136,7 +136,7 @@ def _look(database: BaseDatabaseWrapper) -> float:
         leases = claim.lease("bench", limit=_LEASES)
         for lease in leases:
             lease.room = _ROOM
-        work = claim.fetch(leases)
+        work = fetch.fetch(leases)
         seconds = time.perf_counter() - began
         transaction.set_rollback(True)
     if len(leases) != _LEASES or not work.claimed:
