@@ -178,11 +178,27 @@ def test_a_killed_cluster_is_gone_within_seconds_and_the_next_one_delivers(
         assert ledger.wait_for(2, 30)
 
 
-def test_a_bare_qcluster_says_that_nothing_watches_it_and_stops_in_good_order(catalog) -> None:
+def test_shims_that_are_killed_and_then_the_cluster_leave_nothing_behind(catalog) -> None:
+    with cluster() as process:
+        # Both clusters whole: shim, main process, sentinel, workers, pusher, monitor.
+        wait_until(lambda: len(processes(process.mark)) == 14, 60)  # type: ignore[attr-defined]
+        for pid in processes(process.mark):  # type: ignore[attr-defined]
+            if b"project.shim" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        wait_until(lambda: not processes(process.mark), 15)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+def test_a_bare_qcluster_says_that_nothing_watches_it_and_ends_whole(
+    catalog, signum: signal.Signals, status: int
+) -> None:
+    mark = f"{os.getpid()}-{time.monotonic_ns()}"
     process = subprocess.Popen(
         [sys.executable, "manage.py", "qcluster"],
         cwd=ROOT,
-        env={**environment(), "Q_CLUSTER_NAME": "delivery"},
+        env={**environment(), "Q_CLUSTER_NAME": "delivery", "STOP_TEST": mark},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -192,7 +208,8 @@ def test_a_bare_qcluster_says_that_nothing_watches_it_and_stops_in_good_order(ca
         lines.append(line)
         if "running." in line:
             break
-    process.terminate()
-    assert process.wait(20) == 0
+    process.send_signal(signum)
+    assert process.wait(20) == status
     process.stderr.close()
+    wait_until(lambda: not processes(mark), 5)
     assert "Nothing watches this cluster" in lines[0]

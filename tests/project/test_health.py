@@ -67,7 +67,8 @@ def test_an_event_that_waits_too_long(age: float, max_age: float, expected: list
     [({}, ["due work"]), ({"is_paused": True}, []), ({"due_at": timezone.now() + timedelta(hours=1)}, [])],
 )
 def test_a_delivery_that_waits_too_long(changes: dict[str, Any], expected: list[str]) -> None:
-    channel = Channel.objects.filter(endpoint=EndpointFactory()).first()
+    endpoint: Any = EndpointFactory()
+    channel = Channel.objects.filter(endpoint=endpoint).first()
     assert channel
     Channel.objects.filter(pk=channel.pk).update(**{"due_at": ago(90), **changes})
     assert faults() == expected

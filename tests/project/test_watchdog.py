@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -78,7 +77,7 @@ class Clock:
             self.now += 1
 
 
-def beats() -> QuerySet[OrmQ]:
+def beats() -> Any:
     return OrmQ.objects.filter(pk__in=[row.pk for row in OrmQ.objects.all() if row.func() == BEAT])
 
 
