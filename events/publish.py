@@ -11,53 +11,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
-from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.db import transaction
 
 from . import wake
 from .draft import Draft, Prepared, prepare
 from .idempotency import first_uses, same
+from .insert import insert
 from .models import Event, Subscriber
 from .refusals import BatchRefused, PublishError
 
 __all__ = ["Draft", "Published", "publish", "publish_each", "publish_many"]
-
-# The rows travel as one JSON text: the driver would quote the elements of arrays one by one, in Python.
-# Keys are inserted in their own order, so that two batches that share keys cannot deadlock; of a key
-# repeated within the batch, the first position wins. nextval() numbers the events in batch order.
-_INSERT = """
-WITH incoming AS (
-    SELECT nextval(pg_get_serial_sequence('events_event', 'id')) AS id, draft.*
-    FROM (
-        SELECT * FROM json_to_recordset(%s::json) AS listed(
-            position int, uid uuid, type_id bigint, queue_id bigint, source text, account text,
-            ordering_key text, idempotency_key text, digest text, data text,
-            occurred_at timestamptz, deliver_at timestamptz
-        ) ORDER BY position
-    ) AS draft
-), won AS (
-    INSERT INTO events_idempotencykey (publisher_id, key, event_id, event_uid, digest)
-    SELECT coalesce(%s::bigint, 0), idempotency_key, id, uid, decode(digest, 'hex')
-    FROM incoming WHERE idempotency_key <> '' ORDER BY idempotency_key, position
-    ON CONFLICT (publisher_id, key) DO NOTHING
-    RETURNING event_id
-), published AS (
-    INSERT INTO events_event (
-        id, uid, type_id, publisher_id, queue_id, source, account, ordering_key, idempotency_key,
-        data, occurred_at, deliver_at
-    )
-    SELECT id, uid, type_id, %s::bigint, queue_id, source, account, ordering_key, idempotency_key,
-        data, coalesce(occurred_at, statement_timestamp()), deliver_at
-    FROM incoming
-    WHERE idempotency_key = '' OR id IN (SELECT event_id FROM won)
-    ORDER BY position
-    RETURNING id, uid, occurred_at, deliver_at, created_at
-), waiting AS (
-    INSERT INTO events_inboxentry (event_id, due_at)
-    SELECT id, CASE WHEN deliver_at > statement_timestamp() THEN deliver_at END FROM published
-)
-SELECT uid, id, occurred_at, created_at FROM published
-"""
 
 
 class Published(NamedTuple):
@@ -142,7 +105,7 @@ def _attempt(draft: Draft | PublishError) -> Prepared | PublishError:
 def _write(rows: Sequence[Prepared], publisher_id: int | None) -> list[Published | PublishError]:
     if not rows:
         return []
-    made = _insert(rows, publisher_id)
+    made = insert(rows, publisher_id)
     if made:
         wake.after_commit(len(made))
     repeated = [row.draft.idempotency_key for row in rows if row.uid not in made]
@@ -150,7 +113,7 @@ def _write(rows: Sequence[Prepared], publisher_id: int | None) -> list[Published
     outcomes: list[Published | PublishError] = []
     for row in rows:
         if row.uid in made:
-            outcomes.append(Published(_event(row, publisher_id, *made[row.uid]), created=True))
+            outcomes.append(Published(made[row.uid], created=True))
             continue
         try:
             first = same(firsts[row.draft.idempotency_key], row, publisher_id)
@@ -158,50 +121,3 @@ def _write(rows: Sequence[Prepared], publisher_id: int | None) -> list[Published
         except PublishError as conflict:
             outcomes.append(conflict)
     return outcomes
-
-
-def _insert(rows: Sequence[Prepared], publisher_id: int | None) -> dict[Any, tuple[int, datetime, datetime]]:
-    listed = [
-        {
-            "position": position,
-            "uid": row.uid,
-            "type_id": row.entry.id,
-            "queue_id": row.queue_id,
-            "source": row.draft.source,
-            "account": row.account,
-            "ordering_key": row.ordering_key,
-            "idempotency_key": row.draft.idempotency_key,
-            "digest": row.digest.hex(),
-            "data": row.payload.text,
-            "occurred_at": row.draft.occurred_at,
-            "deliver_at": row.draft.deliver_at,
-        }
-        for position, row in enumerate(rows)
-    ]
-    # A caller that swallows a database error must not commit what the server has already abandoned.
-    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), connection.cursor() as cursor:
-        cursor.execute(_INSERT, [msgspec.json.encode(listed).decode(), publisher_id, publisher_id])
-        return {uid: (event_id, occurred, created) for uid, event_id, occurred, created in cursor.fetchall()}
-
-
-def _event(
-    row: Prepared, publisher_id: int | None, event_id: int, occurred_at: datetime, created_at: datetime
-) -> Event:
-    event = Event(
-        id=event_id,
-        uid=row.uid,
-        type_id=row.entry.id,
-        publisher_id=publisher_id,
-        queue_id=row.queue_id,
-        source=row.draft.source,
-        account=row.account,
-        ordering_key=row.ordering_key,
-        idempotency_key=row.draft.idempotency_key,
-        data=row.payload.text,
-        occurred_at=occurred_at,
-        deliver_at=row.draft.deliver_at,
-        created_at=created_at,
-    )
-    event._state.adding = False
-    event._state.db = DEFAULT_DB_ALIAS
-    return event

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from . import prepared
+from events import prepared
+from events.prepared import array
+
 from .claim import Lease
-from .prepared import array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

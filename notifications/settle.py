@@ -13,11 +13,12 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 
-from . import prepared
+from events import prepared
+from events.prepared import array
+
 from .claim import Lease
 from .fetch import Claimed
 from .judge import Decision
-from .prepared import array
 from .transports.base import Outcome
 
 

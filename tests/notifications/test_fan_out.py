@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from events import ids
 from events.models import Event, InboxEntry
+from events.prepared import array
 from events.publish import publish
-from notifications.deliveries import array
 from notifications.fan_out import fan_out
 from notifications.models import Delivery, Lane
 from tests.factories import WebhookSubscriptionFactory
