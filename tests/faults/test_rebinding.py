@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -44,8 +45,8 @@ def follow_names(ca, ca_bundle, folder, *, events: int) -> None:
         try:
             assert names.stdout
             assert names.stdout.readline() == b"ready\n"
-            place = {"bind": "0.0.0.0", "port": 443, "prefix": host.prefix}
-            with Ledger(ca=ca, hosts=[HOST], folder=folder, **place) as ledger:
+            place = partial(Ledger, bind="0.0.0.0", port=443, prefix=host.prefix)
+            with place(ca=ca, hosts=[HOST], folder=folder) as ledger:
                 ledger.behave(Rule(headers={"Connection": "close"}))
                 published = publish_events(events)
                 variables = {"OUTBOUND_CA_BUNDLE": str(ca_bundle), "OUTBOUND_CONNECT_TO": ""}
