@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,23 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
     need("ip", "iproute2")
     with ExitStack() as stack:
         yield stack.enter_context(_host(1)), stack.enter_context(_host(2))
+
+
+@contextmanager
+def lonely_host(*addresses: str, nameserver: str) -> Iterator[Host]:
+    """Make one host that has these addresses as well, and asks this name server."""
+    need("ip", "iproute2")
+    with _host(1) as host:
+        for address in addresses:
+            _ip("-n", host.namespace, "address", "add", f"{address}/32", "dev", "lo")
+        # `ip netns exec` shows it as /etc/resolv.conf.
+        folder = Path("/etc/netns") / host.namespace
+        folder.mkdir(parents=True)
+        try:
+            (folder / "resolv.conf").write_text(f"nameserver {nameserver}\n")
+            yield host
+        finally:
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class Receiver:
         entry = _entry(first.split(" ")[1], headers, body) | {
             "number": number,
             "connection": connection,
+            "address": writer.get_extra_info("sockname")[0],
             "arrived": now,
             "wall": time.time(),
             "body": body.decode() if rule.keeps_body else "",
@@ -148,7 +149,7 @@ async def _main() -> None:
     configuration = json.loads(await questions.readline())
     receiver = Receiver(configuration)
     server = await asyncio.start_server(
-        receiver.serve, configuration["bind"], 0, ssl=receiver.context, backlog=1024
+        receiver.serve, configuration["bind"], configuration["port"], ssl=receiver.context, backlog=1024
     )
     _reply(str(server.sockets[0].getsockname()[1]))
     while line := await questions.readline():

@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from django.db import connection
 from django.db.models import Count, QuerySet
@@ -23,7 +24,7 @@ from notifications.nudge import nudge
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
 from tests.faults.ledger import Ledger
 from tests.faults.oracle import Findings, check
-from tests.processes import manage
+from tests.processes import ROOT, environment
 
 # Real leases that end while a test can wait for them. `deliver` refuses them without --skip-checks, since
 # a send of 15 s would not fit: these endpoints have `timeout_seconds` of SHORT_TIMEOUT.
@@ -98,14 +99,28 @@ _numbers = count()
 
 
 @contextmanager
-def worker(*, lease: int | None = None, threads: int = 4, **variables: str) -> Iterator[Worker]:
-    """Run `manage.py deliver` beside the test; a `lease` is shorter than the product permits."""
+def worker(
+    *,
+    lease: int | None = None,
+    threads: int = 4,
+    variables: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+) -> Iterator[Worker]:
+    """Run `manage.py deliver` beside the test; a `lease` is shorter than the product permits, a
+    `prefix` starts it somewhere else."""
     options = ["--skip-checks"] if lease else []
-    if lease:
-        variables["DELIVERY_LEASE_SECONDS"] = str(lease)
     name = f"worker {next(_numbers)}"
-    with manage("deliver", *options, DELIVERY_THREADS=str(threads), PGAPPNAME=name, **variables) as process:
+    added = {"DELIVERY_THREADS": str(threads), "PGAPPNAME": name, **(variables or {})}
+    if lease:
+        added["DELIVERY_LEASE_SECONDS"] = str(lease)
+    process = Popen(
+        [*prefix, sys.executable, "manage.py", "deliver", *options], cwd=ROOT, env=environment() | added
+    )
+    try:
         yield Worker(process=process, name=name)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def unfinished() -> int:
@@ -126,6 +141,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> float:
         assert waited < seconds, f"after {seconds:g} s: {statuses()}"
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+def wait_for_count(rows: "QuerySet[Any]", total: int, seconds: float = 60.0) -> float:
+    """Wait until there are so many of these rows, and return how long it took."""
+    return wait_until(lambda: rows.count() == total, seconds)
+
+
+def wait_for_more(rows: "QuerySet[Any]", than: int, seconds: float = 60.0) -> float:
+    """Wait until there are more of these rows, and return how long it took."""
+    return wait_until(lambda: rows.count() > than, seconds)
 
 
 def statuses() -> dict[str, int]:

@@ -40,7 +40,7 @@ def worker_at(offset: str) -> Iterator[Worker]:
         ["date", "+%s"], env=os.environ | variables, check=True, capture_output=True, text=True
     )
     assert abs(int(shown.stdout) - time.time() - int(offset)) < 60, "the clock is not off: nothing is proven"
-    with worker(**variables) as found:
+    with worker(variables=variables) as found:
         yield found
 
 

@@ -3,9 +3,11 @@
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -27,7 +29,7 @@ from tests.faults.scene import (
     wait_until,
     worker,
 )
-from tests.faults.server import own_server
+from tests.faults.server import Server, own_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,9 +38,12 @@ EACH = 4
 
 
 @contextmanager
-def two_workers(**variables: str) -> Iterator[tuple[Worker, Worker]]:
+def two_workers(variables: Mapping[str, str] | None = None) -> Iterator[tuple[Worker, Worker]]:
     """Run two workers; none of them may end by itself, whatever happens to the database."""
-    with worker(lease=SHORT_LEASE, **variables) as one, worker(lease=SHORT_LEASE, **variables) as two:
+    with (
+        worker(lease=SHORT_LEASE, variables=variables) as one,
+        worker(lease=SHORT_LEASE, variables=variables) as two,
+    ):
         wait_until(lambda: Runner.objects.count() == 2)
         yield one, two
         ended = [each.process.returncode for each in (one, two) if each.process.poll() is not None]
@@ -104,17 +109,17 @@ def crash_server(ledger: Ledger, *, crashes: int, seed: int) -> None:
                 assert ledger.wait_for(ledger.count() + chance.randrange(20, 100))
                 before = server.restart_immediately()
                 connection.close()
-                took = wait_until(lambda pid=before: _answers() and server.pid() != pid)
+                took = wait_until(partial(_is_back, server, before))
                 slowest = max(slowest, took + wait_until(all_delivered(len(published) * EACH), 120))
         _conclude("5 server crashed", ledger, published, runs=crashes, recovery_seconds=slowest, seed=seed)
         connection.close()
 
 
-def _answers() -> bool:
+def _is_back(server: Server, before: int) -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return True
+        return server.pid() != before
     except (OperationalError, InterfaceError):
         connection.close()
         return False
@@ -153,7 +158,7 @@ def cut_connections(ledger: Ledger, *, cuts: int, events: int, seed: int) -> Non
     with CuttingProxy(server=f"{host}/.s.PGSQL.{database['PORT'] or 5432}", cuts=decide) as proxy:
         credentials = f"{quote(database['USER'])}:{quote(database['PASSWORD'])}"
         url = f"postgres://{credentials}@127.0.0.1:{proxy.port}/{database['NAME']}?sslmode=disable"
-        with two_workers(DATABASE_URL=url):
+        with two_workers({"DATABASE_URL": url}):
             published = publish_events(events)
             took = wait_until(all_delivered(events * EACH), 300)
         assert proxy.count == cuts
@@ -166,7 +171,7 @@ def _subscribe(ledger: Ledger) -> None:
     ledger.behave(Rule(delay=0.01))
 
 
-def _conclude(fault: str, ledger: Ledger, published: list[str], **figures: float) -> None:
+def _conclude(fault: str, ledger: Ledger, published: list[str], **figures: Any) -> None:
     conclude(fault, ledger, published=published, deliveries_each=EACH, **figures)
     # Each counted once, however often its settle was sent.
     counted = dict(Delivery.objects.values_list("pk", "attempt_count"))

@@ -41,7 +41,7 @@ def serve_beside_hanging(ledger: Ledger, *, endpoints: int, events: int, known: 
         ledger.behave(Rule(misbehaviour="hang"), *hanging)
         published += publish_events(events)
         served = delivered.filter(subscription__in=good)
-        took = wait_until(lambda: served.count() == len(published) * len(good), TIMEOUT + 10)
+        took = wait_until(lambda: served.count() == len(published) * len(good), TIMEOUT)
         one.kill()
         two.kill()
     lines = ledger.lines()

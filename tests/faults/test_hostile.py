@@ -7,7 +7,7 @@ from notifications.models import Attempt, Delivery
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
 from tests.faults.misbehaviour import BY_NAME, NEVER_READS
-from tests.faults.scene import conclude, publish_events, subscribe, wait_until, worker
+from tests.faults.scene import conclude, publish_events, subscribe, wait_for_count, wait_until, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -17,7 +17,7 @@ GOOD, BAD = HOSTS[:2], HOSTS[2 : 2 + len(KINDS)]
 EXPECTED = {
     "hang": ("unknown", "timeout", None),
     "reset": ("unknown", "reset", None),
-    "drip_header": ("unknown", "timeout", None),
+    "drip_header": ("unknown", "timeout", 200),
     "drip_body": ("unknown", "timeout", 200),
     "interim": ("unknown", "timeout", None),
     "proceed": ("unknown", "timeout", None),
@@ -55,8 +55,8 @@ def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
         # The last round proves that the threads are free again.
         for number in range(1, rounds + 2):
             published += publish_events(1)
-            took = wait_until(lambda n=number: good.count() == n * len(GOOD))
-            wait_until(lambda n=number: tried.count() == n * len(BAD), 120)
+            took = wait_for_count(good, number * len(GOOD))
+            wait_for_count(tried, number * len(BAD), 120)
         grown = process.memory_info().rss - before
     for subscription, kind in zip(bad, KINDS, strict=True):
         attempts = Attempt.objects.filter(delivery__subscription=subscription)

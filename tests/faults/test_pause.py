@@ -4,6 +4,7 @@ import random
 import signal
 
 import pytest
+from django.db.models import QuerySet
 
 from notifications.models import Attempt, Delivery, Lane
 from tests.faults.conftest import HOSTS
@@ -15,6 +16,7 @@ from tests.faults.scene import (
     conclude,
     publish_events,
     subscribe,
+    wait_for_more,
     wait_until,
     worker,
 )
@@ -53,9 +55,9 @@ def stop_workers(ledger: Ledger, *, stops: int, seed: int) -> None:
             assert in_flight, "nothing was in flight: nothing is proven"
             ledger.behave(Rule())
             slowest = max(slowest, wait_until(all_delivered(len(published) * EACH)))
-            before, late = _state(), _late()
+            before, late = _state(), _late().count()
             stopped.process.send_signal(signal.SIGCONT)
-            wait_until(lambda late=late: _late() > late)
+            wait_for_more(_late(), late)
             assert _state() == before, "a late result changed what another worker had settled"
         published += publish_events(EVENTS)
         wait_until(all_delivered(len(published) * EACH))
@@ -68,7 +70,7 @@ def stop_workers(ledger: Ledger, *, stops: int, seed: int) -> None:
         runs=stops,
         seed=seed,
         recovery_seconds=slowest,
-        late_attempts=_late(),
+        late_attempts=_late().count(),
     )
 
 
@@ -81,5 +83,5 @@ def _state() -> list[tuple[object, ...]]:
     ]
 
 
-def _late() -> int:
-    return Attempt.objects.filter(is_fenced=True).count()
+def _late() -> "QuerySet[Attempt]":
+    return Attempt.objects.filter(is_fenced=True)
