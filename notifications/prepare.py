@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from events.ids import uuid7
 
@@ -14,6 +13,7 @@ from .destinations import Notification, Sender
 from .fetch import Claimed
 from .sending import Item
 from .settle import Result
+from .transports import clock
 from .transports.base import Message
 
 # Rendering holds up the loop that settles and renews: what does not fit waits for the next look.
@@ -37,7 +37,7 @@ def prepare(
     notifications: Mapping[int, Notification],
 ) -> Prepared:
     """Render what is new and keep it, before any of it is sent; stop each lane at what is held."""
-    now, ends = datetime.now(UTC), time.monotonic() + LONGEST
+    now, ends = clock.now(), time.monotonic() + LONGEST
     prepared = Prepared()
     fresh: list[tuple[Claimed, Message]] = []
     blocked: dict[int, int] = {}

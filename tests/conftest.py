@@ -17,15 +17,17 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 from events import authentication, catalog_cache, sync  # noqa: E402
 from events.models import EventType  # noqa: E402
 from notifications import nudge  # noqa: E402
+from notifications.transports import clock  # noqa: E402
 
 pytest_plugins = ["tests.servers"]
 
 
 @pytest.fixture(autouse=True)
 def fresh_catalog_cache() -> Iterator[None]:
-    """No test sees the event types of another."""
+    """No test sees the event types of another, or its time."""
     catalog_cache.clear()
     authentication.clear()
+    clock.forget()  # a test may have travelled in time
     yield
     catalog_cache.clear()
     authentication.clear()

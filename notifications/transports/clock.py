@@ -13,6 +13,11 @@ def learn(database_now: datetime, *, asked_at: float, answered_at: float) -> Non
     _Clock.offset = database_now.timestamp() - (asked_at + answered_at) / 2
 
 
+def forget() -> None:
+    """Believe this host's clock until the database tells its own."""
+    _Clock.offset = 0.0
+
+
 def timestamp() -> float:
     """Return the database's time now, in seconds since 1970."""
     return time.time() + _Clock.offset

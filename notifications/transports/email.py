@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from smtpprofiles import sender
 from smtpprofiles.account import Security, SendResult, SendStatus, SmtpAccount
 
+from . import clock
 from .base import Message, Outcome, Transport, Verdict
 
 _VERDICTS = {
@@ -56,7 +57,7 @@ class EmailTransport(Transport):
 
     def send(self, message: Message) -> Outcome:
         """Try once, within the destination's wall clock."""
-        started_at, start = datetime.now(UTC), time.monotonic()
+        started_at, start = clock.now(), time.monotonic()
         result = sender.send(
             self._account, message.body.encode(), sender=self._from_address, recipient=message.recipient
         )

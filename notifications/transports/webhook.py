@@ -7,7 +7,7 @@ import tomllib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from urllib3.util import parse_url
 
 from smtpprofiles.deadline import Deadline
 
+from . import clock
 from . import headers as callout_headers
 from .answer import Answer
 from .base import BODY_LIMIT, Message, Outcome, Transport, Verdict
@@ -56,7 +57,7 @@ class WebhookTransport(Transport):
 
     def send(self, message: Message) -> Outcome:
         """Try once, within the destination's wall clock."""
-        started_at, start = datetime.now(UTC), time.monotonic()
+        started_at, start = clock.now(), time.monotonic()
         found: dict[str, Any]
         shown = address = ""
         if trouble := self._trouble or _trouble((("webhook-id-is", message.id), *message.headers)):
@@ -98,7 +99,7 @@ class WebhookTransport(Transport):
     def _words(self, message: Message, target: str) -> tuple[bytes, str]:
         """Return the whole request, and its headers as the log shows them."""
         body = message.body.encode()
-        timestamp = int(time.time())
+        timestamp = int(clock.timestamp())
         signature = sign(self._destination.secrets, message_id=message.id, timestamp=timestamp, body=body)
         before = (
             f"{_ALWAYS}Content-Length: {len(body)}\r\n"
@@ -139,7 +140,7 @@ class WebhookTransport(Transport):
             "response_body": _text(answer.content, fields.get("content-encoding", "")),
         }
         if wish := fields.get("retry-after"):
-            found["retry_after"] = retry_after(wish, status=status, now=datetime.now(UTC))
+            found["retry_after"] = retry_after(wish, status=status, now=clock.now())
         if not answer.is_complete:
             found |= {
                 "verdict": Verdict.UNKNOWN,

@@ -72,9 +72,6 @@ def work_apart(ledger: Ledger, *, events: int) -> None:
     assert findings.duplicates == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="signatures and attempts carry the time of the host, not the database's"
-)
 @pytest.mark.parametrize("offset", [AHEAD, BEHIND])
 def test_signatures_and_attempts_carry_the_time_of_the_database(catalog, ledger, offset):
     [subscription] = subscribe(HOSTS[:1], ordered=True)

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TIMEOUT = 15  # seconds, the default and the longest
 
 
-@pytest.mark.xfail(strict=False, reason="healthy endpoints are not yet kept apart from hanging ones")
 @pytest.mark.parametrize("known", [False, True], ids=["from the first contact", "all at once"])
 def test_healthy_endpoints_are_served_while_nine_of_ten_hang(catalog, ledger, known):
     serve_beside_hanging(ledger, endpoints=30, events=20, known=known)
@@ -20,7 +19,6 @@ def test_healthy_endpoints_are_served_while_nine_of_ten_hang(catalog, ledger, kn
 
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
-@pytest.mark.xfail(strict=False, reason="healthy endpoints are not yet kept apart from hanging ones")
 @pytest.mark.parametrize("known", [False, True], ids=["from the first contact", "all at once"])
 def test_healthy_endpoints_are_served_while_ninety_of_a_hundred_hang(catalog, ledger, known):
     serve_beside_hanging(ledger, endpoints=100, events=100, known=known)
