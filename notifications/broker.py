@@ -17,9 +17,11 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
 from .runners import CLUSTER_VARIABLE
+from .waiting import Waiter
 
 log = structlog.get_logger(__name__)
 
+_CHANNEL = "bellwether_tasks"
 _AGAIN = 1.0  # seconds
 _PATIENCE = 30.0  # seconds to note what was done; then it is done again, as after a crash
 
@@ -32,12 +34,16 @@ def address(queue: str, cluster: str) -> str:
 class Broker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """The queue, or the address, named by its `list_key`."""
 
+    _waiter: Waiter | None = None
+
     def enqueue(self, task: str) -> int:
         """Add a signed task, which may be taken from now on."""
         with connections[Conf.ORM].cursor() as cursor:
             cursor.execute(
-                """INSERT INTO django_q_ormq (key, payload, lock) VALUES (%s, %s, clock_timestamp()) RETURNING id""",
-                [self.list_key or Conf.CLUSTER_NAME, task],
+                """WITH added AS (INSERT INTO django_q_ormq (key, payload, lock)
+                                 VALUES (%s, %s, clock_timestamp()) RETURNING id)
+                   SELECT id, pg_notify(%s, '') FROM added""",
+                [self.list_key or Conf.CLUSTER_NAME, task, _CHANNEL],
             )
             return int(cursor.fetchone()[0])
 
@@ -59,7 +65,7 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 has no types
             self._wait_for_database(error)
             return None
         if not taken:
-            time.sleep(Conf.POLL)
+            self._wait_for_task()
         return taken or None
 
     def delete(self, task_id: int) -> None:
@@ -75,9 +81,23 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 has no types
                     raise
                 self._wait_for_database(error)
 
+    def close(self) -> None:
+        """Hear of no more tasks; the process that takes them ends with it."""
+        if self._waiter is not None:
+            self._waiter.close()
+            self._waiter = None
+
     def _keys(self) -> list[Any]:
         cluster = os.environ.get(CLUSTER_VARIABLE, "")
         return [self.list_key, address(self.list_key, cluster)] if cluster else [self.list_key]
+
+    def _wait_for_task(self) -> None:
+        """Wait until one is announced, or as long as `poll` says: what is retried is announced by nobody."""
+        # Made here, as the broker itself is made before the fork.
+        if self._waiter is None:
+            self._waiter = Waiter(channel=_CHANNEL, known_as="bellwether queue")
+        self._waiter.listen()
+        self._waiter.wait(Conf.POLL)
 
     def _wait_for_database(self, error: Exception) -> None:
         log.warning("queue not reached", error=str(error).strip())

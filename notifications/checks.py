@@ -115,7 +115,7 @@ _RULES: list[tuple[Callable[[dict[str, Any]], bool], str, str]] = [
     (
         lambda q: _between(q.get("poll"), 0, 1) and q.get("bulk", 1) == 1,
         "The delivery cluster does not look for a drain task at least once a second, one at a time.",
-        "Set poll to 0.25 and bulk to 1",
+        "Set poll to 1 and bulk to 1",
     ),
     (
         lambda q: _between(q.get("recycle"), 0, 1000),

@@ -3,7 +3,7 @@
 import selectors
 import socket
 import time
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import structlog
@@ -21,7 +21,9 @@ _NOT_OURS = ("autocommit", "context", "cursor_factory", "prepare_threshold", "ro
 class Waiter:
     """Wakes the one loop of a worker. `report()` may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, channel: LiteralString = CHANNEL, known_as: str = "bellwether listen") -> None:
+        self._channel = channel
+        self._known_as = known_as
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -48,7 +50,7 @@ class Waiter:
         self._forget()
         try:
             self._listener = self._connect()
-            self._listener.execute(f"LISTEN {CHANNEL}")
+            self._listener.execute(f"LISTEN {self._channel}")
         except psycopg.Error as error:
             self._forget()
             # Once for each way to fail, not once a second.
@@ -62,7 +64,7 @@ class Waiter:
     def _connect(self) -> psycopg.Connection[Any]:
         parameters = connection.get_connection_params()
         wanted = {key: value for key, value in parameters.items() if key not in _NOT_OURS}
-        wanted = {"connect_timeout": CONNECT_SECONDS, **wanted, "application_name": "bellwether listen"}
+        wanted = {"connect_timeout": CONNECT_SECONDS, **wanted, "application_name": self._known_as}
         return psycopg.connect(**wanted, autocommit=True)
 
     def report(self) -> None:

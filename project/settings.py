@@ -201,7 +201,7 @@ Q_CLUSTER: dict[str, Any] = {
             "ack_failures": True,
             "save_limit": -1,
             "bulk": 1,
-            "poll": 0.25,
+            "poll": 1,
             "recycle": 200,
         }
     },

@@ -1,11 +1,14 @@
 """The queue in the database: whose a task is, in which order, by whose clock, and without a database."""
 
+import threading
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
 import time_machine
 from django.db import connection
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from notifications import broker
@@ -23,7 +26,8 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def take() -> list[str]:
-    return [payload for _, payload in Broker(list_key="delivery").dequeue() or []]
+    with closing(Broker(list_key="delivery")) as queue:
+        return [payload for _, payload in queue.dequeue() or []]
 
 
 def test_what_is_addressed_to_us_comes_first_and_what_is_addressed_to_others_never() -> None:
@@ -78,3 +82,19 @@ def lose_connection() -> None:
         cursor.execute("SELECT pg_backend_pid()")
         killer.execute("SELECT pg_terminate_backend(%s, 5000)", cursor.fetchone())
     other.close()
+
+
+def test_a_task_is_taken_as_soon_as_it_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the announcement this test would last for as long as `poll` says.
+    monkeypatch.setattr(Conf, "POLL", 100)
+
+    def add() -> None:
+        Broker(list_key="delivery").enqueue("a task")
+        connection.close()
+
+    with closing(Broker(list_key="delivery")) as queue:
+        later = threading.Timer(0.3, add)
+        later.start()
+        assert queue.dequeue() is None
+        assert [payload for _, payload in queue.dequeue() or []] == ["a task"]
+        later.join()
