@@ -25,6 +25,7 @@ from .refusals import (
 
 MAX_ACCOUNT = 100
 MAX_KEY = 200
+_SOURCES = frozenset(Event.Source.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def prepare(draft: Draft) -> Prepared:
             raise InvalidField("The time has no offset; write it as 2026-11-22T14:03:09Z.", field=f"/{field}")
         if moment is not None and not _is_storable(moment):
             raise InvalidField("The time lies outside the years 1970 to 2999.", field=f"/{field}")
-    if draft.source not in Event.Source.values:
+    if draft.source not in _SOURCES:
         raise InvalidField(f"The source is one of {', '.join(Event.Source.values)}.", field="/source")
     _check_text("/idempotency_key", draft.idempotency_key, MAX_KEY)
     content = payload.parse(draft.data)

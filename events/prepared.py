@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 
 class _Preparing(psycopg.Cursor[Any]):
@@ -13,6 +13,11 @@ class _Preparing(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
         return super().execute(query, params, prepare=True)
 
+    def _convert_query(self, query: Any, params: Any = None) -> Any:
+        # Django's log of queries reads the text from here.
+        self._query = super()._convert_query(query, params)
+        return self._query
+
 
 def run(statement: LiteralString, parameters: Mapping[str, Any] | Sequence[str | None]) -> list[Any]:
     """Execute a statement on Django's connection; return its rows. Errors and wrappers are Django's.
@@ -20,15 +25,20 @@ def run(statement: LiteralString, parameters: Mapping[str, Any] | Sequence[str |
     Cast each parameter in the statement: the server keeps one plan for it only where its types never differ.
     A small int is bound as another type than a large one, and None as another than a datetime; a text never is.
     """
+    # Not `django.db.connection`: each use of that proxy costs as much as a short query's parameters.
+    connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     raw = connection.connection
-    # Django switches preparing off. Its own cursors never prepare, whatever this says.
-    raw.prepare_threshold = 0
     # As connection.cursor() does it, which knows no other kind of cursor.
     make: Any = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with make(_Preparing(raw)) as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    # Django switches preparing off; left on, the driver would keep the texts of Django's own statements too.
+    raw.prepare_threshold = 0
+    try:
+        with make(_Preparing(raw)) as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall())
+    finally:
+        raw.prepare_threshold = None
 
 
 def array(values: Iterable[float | str | None]) -> str:

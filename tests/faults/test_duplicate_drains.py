@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from notifications import runners
+from notifications.broker import address
 from notifications.models import Attempt, Runner
 from notifications.nudge import start_drain
 from tests.faults.conftest import HOSTS
@@ -72,6 +73,8 @@ def run_two_hosts(ledger: Ledger, *, events: int) -> None:
         }
         for _ in range(DRAINS):  # the first cluster that is up takes as many as it can
             start_drain()
+        for name in names:
+            start_drain(address("delivery", name))
         wait_until(lambda: set(Runner.objects.values_list("host", flat=True)) == names)
         published = publish_events(events)
         took = wait_until(all_delivered(events * each), 300)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifications.models import Attempt
+from notifications.models import Attempt, Circuit
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
 from tests.faults.scene import (
@@ -37,8 +37,10 @@ def recover(ledger: Ledger, *, waiting: int) -> None:
     ledger.behave(Rule(fail=1.0, fail_status=503))
     with worker(), worker():
         published = publish_events(waiting // EACH, lanes=100)
-        assert ledger.wait_for(200, 60)
+        wait_until(lambda: Circuit.objects.filter(opened_at__isnull=False).count() == EACH, 60)
         assert "delivered" not in statuses()
+        # What was under way when they opened, and since then a probe now and then.
+        assert len(ledger.lines()) < 40 * EACH
         ledger.behave(Rule())
         took = wait_until(all_delivered(waiting), 60 + waiting / 50)
     failed = Attempt.objects.filter(status_code=503).count()
@@ -52,5 +54,5 @@ def recover(ledger: Ledger, *, waiting: int) -> None:
         waiting=waiting,
         failed_attempts=failed,
     )
-    assert failed >= 200
+    assert failed >= 5 * EACH, "a circuit opens after five failures"
     assert findings.duplicates == 0
