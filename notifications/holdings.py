@@ -18,9 +18,9 @@ from .prepare import one_suspect, prepare
 from .rooms import find_room
 from .sending import Run, Threads
 
-CHANNELS_AT_ONCE = 16  # leased in one go, so that several workers share what is due
+CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
 CHANNELS_HELD = 64  # besides those that wait for an answer
-LEASE_EVERY = 0.1  # seconds; five times as long after a look that found none
+LEASE_EVERY = 0.05  # seconds; ten times as long after a look that found none
 RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
 RUNS_AT_LEAST = 64
 
@@ -114,7 +114,7 @@ class Holdings:
         if self.leases and now < self._lease_at:
             return
         found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE)
-        self._lease_at = now + (LEASE_EVERY if found else 5 * LEASE_EVERY)
+        self._lease_at = now + (LEASE_EVERY if found else 10 * LEASE_EVERY)
         for lease in found:
             if replaced := self.leases.get(lease.channel_id):
                 replaced.is_lost = True
