@@ -41,6 +41,11 @@ def run(statement: LiteralString, parameters: Mapping[str, Any] | Sequence[str |
         raw.prepare_threshold = None
 
 
+def compact(statement: LiteralString) -> LiteralString:
+    """Return a long statement without its indentation: the driver remembers how it read 4,096 characters at most."""
+    return "\n".join(line.lstrip() for line in statement.splitlines())
+
+
 def array(values: Iterable[float | str | None]) -> str:
     """Write an array as PostgreSQL reads it from text.
 

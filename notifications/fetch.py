@@ -46,7 +46,7 @@ class Claimed:
     data: str | None  # None where the body is rendered already
 
 
-_FETCH = """
+_FETCH = prepared.compact("""
 WITH held AS MATERIALIZED (
   SELECT c.id, c.epoch, c.wake, h.room, h.depth, k.opened_at IS NOT NULL AS is_open,
     k.failures > 0 AS is_ailing, k.backlog_left > 0 AS has_backlog,
@@ -114,7 +114,7 @@ LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_cr
 LEFT JOIN events_event e ON e.id = w.event_id
 LEFT JOIN events_eventtype t ON t.id = e.type_id
 ORDER BY w.of_lane, w.sequence, w.due_at, w.id
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
