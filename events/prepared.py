@@ -42,8 +42,9 @@ def run(statement: LiteralString, parameters: Mapping[str, Any] | Sequence[str |
 
 
 def compact(statement: LiteralString) -> LiteralString:
-    """Return a long statement without its indentation: the driver remembers how it read 4,096 characters at most."""
-    return "\n".join(line.lstrip() for line in statement.splitlines())
+    """Return a statement without indentation and comments: the driver remembers 4,096 characters at most."""
+    lines = (line.strip() for line in statement.splitlines())
+    return "\n".join(line for line in lines if not line.startswith("--"))
 
 
 def array(values: Iterable[float | str | None]) -> str:
