@@ -36,7 +36,7 @@ def run(statement: LiteralString, parameters: Mapping[str, Any] | Sequence[str |
     try:
         with make(_Preparing(raw)) as cursor:
             cursor.execute(statement, parameters)
-            return list(cursor.fetchall())
+            return list(cursor.fetchall()) if cursor.description else []
     finally:
         raw.prepare_threshold = None
 

@@ -4,9 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
-
+from events import prepared
 from events.ids import uuid7s
 from events.prepared import array
 
@@ -49,62 +47,61 @@ def write(drafts: list[Draft]) -> None:
         # By lane, else spread by event.
         shard = shards[lane] if lane else channels.shard_of(str(draft.event_id))
         placed.append(channel_ids[draft.endpoint_id, draft.profile_id][shard])
-    with connection.cursor() as cursor:
-        # Channels before lanes, in the order of their ids, as every other writer locks them.
-        # A lane may still be on the channel of an earlier destination.
-        known = sorted(shards)
-        cursor.execute(
-            """SELECT id FROM notifications_channel
-               WHERE id = ANY(%s::bigint[]) OR id IN (
-                 SELECT l.channel_id FROM notifications_lane l
-                 JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
-                   USING (subscription_id, key, recipient))
-               ORDER BY id FOR UPDATE""",
-            [array(set(placed) - {None}), *(array(lane[part] for lane in known) for part in range(3))],
-        )
-        numbers: list[int | None] = [None] * len(drafts)
-        lane_ids = list(numbers)
-        if known:
-            heads = _number(cursor, lanes, placed)
-            for position, lane in enumerate(lanes):
-                if lane:
-                    head = heads[lane]
-                    head.last += 1
-                    lane_ids[position], numbers[position], placed[position] = (
-                        head.id,
-                        head.last,
-                        head.channel_id,
-                    )
-        cursor.execute(
-            """INSERT INTO notifications_delivery
-                 (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
-                  due_at, attempt_count, crash_count, last_error, settled_at)
-               SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
-                      CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
-                      CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
-                      CASE WHEN undeliverable <> '' THEN now() END
-               FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
-                           %s::bigint[], %s::text[])
-                 AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)""",
-            [
-                array(uuid7s(len(drafts))),
-                array(draft.event_id for draft in drafts),
-                array(draft.subscription_id for draft in drafts),
-                array(draft.recipient for draft in drafts),
-                array(placed),
-                array(lane_ids),
-                array(numbers),
-                array(draft.undeliverable for draft in drafts),
-            ],
-        )
-        # A leased channel's due time is its lease's end: its holder sees the higher wake instead.
-        cursor.execute(
-            """UPDATE notifications_channel SET wake = wake + 1,
-                 due_at = CASE WHEN leased_until IS NULL
-                               THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
-               WHERE id = ANY(%s::bigint[])""",
-            [array(set(placed) - {None})],
-        )
+    # Channels before lanes, in the order of their ids, as every other writer locks them.
+    # A lane may still be on the channel of an earlier destination.
+    known = sorted(shards)
+    prepared.run(
+        """SELECT id FROM notifications_channel
+           WHERE id = ANY(%s::bigint[]) OR id IN (
+             SELECT l.channel_id FROM notifications_lane l
+             JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
+               USING (subscription_id, key, recipient))
+           ORDER BY id FOR UPDATE""",
+        [array(set(placed) - {None}), *(array(lane[part] for lane in known) for part in range(3))],
+    )
+    numbers: list[int | None] = [None] * len(drafts)
+    lane_ids = list(numbers)
+    if known:
+        heads = _number(lanes, placed)
+        for position, lane in enumerate(lanes):
+            if lane:
+                head = heads[lane]
+                head.last += 1
+                lane_ids[position], numbers[position], placed[position] = (
+                    head.id,
+                    head.last,
+                    head.channel_id,
+                )
+    prepared.run(
+        """INSERT INTO notifications_delivery
+             (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
+              due_at, attempt_count, crash_count, last_error, settled_at)
+           SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
+                  CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
+                  CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
+                  CASE WHEN undeliverable <> '' THEN now() END
+           FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
+                       %s::bigint[], %s::text[])
+             AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)""",
+        [
+            array(uuid7s(len(drafts))),
+            array(draft.event_id for draft in drafts),
+            array(draft.subscription_id for draft in drafts),
+            array(draft.recipient for draft in drafts),
+            array(placed),
+            array(lane_ids),
+            array(numbers),
+            array(draft.undeliverable for draft in drafts),
+        ],
+    )
+    # A leased channel's due time is its lease's end: its holder sees the higher wake instead.
+    prepared.run(
+        """UPDATE notifications_channel SET wake = wake + 1,
+             due_at = CASE WHEN leased_until IS NULL
+                           THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
+           WHERE id = ANY(%s::bigint[])""",
+        [array(set(placed) - {None})],
+    )
 
 
 def _channels(
@@ -117,14 +114,13 @@ def _channels(
 
     def read() -> dict[tuple[int | None, int | None], list[int]]:
         found: dict[tuple[int | None, int | None], list[int]] = {}
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """SELECT endpoint_id, profile_id, id FROM notifications_channel
-                   WHERE endpoint_id = ANY(%s) OR profile_id = ANY(%s) ORDER BY shard""",
-                [endpoint_ids, profile_ids],
-            )
-            for endpoint_id, profile_id, channel_id in cursor.fetchall():
-                found.setdefault((endpoint_id, profile_id), []).append(channel_id)
+        rows = prepared.run(
+            """SELECT endpoint_id, profile_id, id FROM notifications_channel
+               WHERE endpoint_id = ANY(%s::bigint[]) OR profile_id = ANY(%s::bigint[]) ORDER BY shard""",
+            [array(endpoint_ids), array(profile_ids)],
+        )
+        for endpoint_id, profile_id, channel_id in rows:
+            found.setdefault((endpoint_id, profile_id), []).append(channel_id)
         return found
 
     channel_ids = read()
@@ -143,7 +139,7 @@ class _Head:
     channel_id: int
 
 
-def _number(cursor: CursorWrapper, lanes: list[Lane | None], placed: list[int | None]) -> dict[Lane, _Head]:
+def _number(lanes: list[Lane | None], placed: list[int | None]) -> dict[Lane, _Head]:
     """Move the tail of every lane in the batch; return each with the number before its first new one.
 
     A lane moves to another channel only while it is idle: what waits in it keeps its order.
@@ -151,7 +147,7 @@ def _number(cursor: CursorWrapper, lanes: list[Lane | None], placed: list[int | 
     counts = Counter(lane for lane in lanes if lane)
     lane_channels = dict(zip(lanes, placed, strict=True))
     ordered = sorted(counts)
-    cursor.execute(
+    rows = prepared.run(
         """INSERT INTO notifications_lane AS l
              (subscription_id, key, recipient, channel_id, tail, next_sequence, due_at)
            SELECT subscription_id, key, recipient, channel_id, n, 1, now()
@@ -171,5 +167,5 @@ def _number(cursor: CursorWrapper, lanes: list[Lane | None], placed: list[int | 
         (subscription_id, key, recipient): _Head(
             lane_id, tail - counts[subscription_id, key, recipient], channel_id
         )
-        for subscription_id, key, recipient, lane_id, tail, channel_id in cursor.fetchall()
+        for subscription_id, key, recipient, lane_id, tail, channel_id in rows
     }

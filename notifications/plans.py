@@ -1,84 +1,75 @@
-"""Reading subscriptions into plans: a fixed number of statements, however many there are."""
+"""Reading subscriptions into plans: one statement, however many there are."""
 
-from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from events import prepared
+from events.prepared import array
 from smtpprofiles.models import SmtpProfile
 
 from .match import Condition, Plan
-from .models import Filter, ProfileRule, Recipient, Subscription
+from .models import ProfileRule
+
+_LOAD = """
+SELECT s.id, s.queue_id, q.is_ordered, s.on_create, s.on_update, s.on_delete, s.endpoint_id, s.profile_id,
+  ARRAY(SELECT t.eventtype_id FROM notifications_subscription_event_types t WHERE t.subscription_id = s.id),
+  (SELECT json_agg(json_build_array(f.token, f.operator, f.value) ORDER BY f.id)
+   FROM notifications_filter f WHERE f.subscription_id = s.id),
+  ARRAY(SELECT coalesce(nullif(r.address, ''), u.email)
+        FROM notifications_recipient r LEFT JOIN {users} u ON u.id = r.user_id AND u.is_active
+        WHERE r.subscription_id = s.id AND coalesce(nullif(r.address, ''), u.email, '') <> '' ORDER BY r.id)
+  || ARRAY(SELECT u.email FROM notifications_recipient r
+           JOIN {members} m ON m.group_id = r.group_id JOIN {users} u ON u.id = m.{user}
+           WHERE r.subscription_id = s.id AND u.is_active AND u.email <> '' ORDER BY r.id, u.id),
+  ARRAY(SELECT r.token FROM notifications_recipient r
+        WHERE r.subscription_id = s.id AND r.token <> '' ORDER BY r.id)
+FROM notifications_subscription s
+JOIN events_queue q ON q.id = s.queue_id
+JOIN events_subscriber b ON b.id = s.subscriber_id
+WHERE s.queue_id = ANY(%s::bigint[]) AND s.is_active AND b.is_active
+ORDER BY s.id
+"""
+_OPERATIONS = ("create", "update", "delete")
 
 
 def load(queue_ids: Collection[int]) -> list[Plan]:
     """Return the active subscriptions of these queues, oldest first."""
-    rows = list(
-        Subscription.objects.filter(queue_id__in=queue_ids, is_active=True, subscriber__is_active=True)
-        .order_by("id")
-        .values_list(
-            "id",
-            "queue_id",
-            "queue__is_ordered",
-            "on_create",
-            "on_update",
-            "on_delete",
-            "endpoint_id",
-            "profile_id",
-        )
-    )
-    ids = [row[0] for row in rows]
-    types: dict[int, set[int]] = defaultdict(set)
-    chosen = Subscription.event_types.through.objects.filter(subscription_id__in=ids)
-    for subscription_id, type_id in chosen.values_list("subscription_id", "eventtype_id"):
-        types[subscription_id].add(type_id)
-    conditions: dict[int, list[Condition]] = defaultdict(list)
-    for row in Filter.objects.filter(subscription_id__in=ids):
-        conditions[row.subscription_id].append(
-            Condition(token=row.token, operator=row.operator, value=row.value)
-        )
-    addresses, tokens = _recipients(ids)
-    return [
-        Plan(
-            subscription_id=pk,
-            queue_id=queue_id,
-            is_ordered=is_ordered,
-            type_ids=frozenset(types[pk]),
-            operations=frozenset(
-                name
-                for name, wanted in zip(("create", "update", "delete"), wanted_operations, strict=True)
-                if wanted
-            ),
-            conditions=tuple(conditions[pk]),
-            endpoint_id=endpoint_id,
-            profile_id=profile_id,
-            addresses=tuple(addresses[pk]),
-            address_tokens=tuple(tokens[pk]),
-        )
-        for pk, queue_id, is_ordered, *wanted_operations, endpoint_id, profile_id in rows
-    ]
+    return [_plan(row) for row in prepared.run(_statement(), [array(queue_ids)])]
 
 
-def _recipients(ids: list[int]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    addresses: dict[int, list[str]] = defaultdict(list)
-    tokens: dict[int, list[str]] = defaultdict(list)
-    groups: dict[int, list[int]] = defaultdict(list)
-    rows = Recipient.objects.filter(subscription_id__in=ids).values_list(
-        "subscription_id", "address", "token", "group_id", "user__email", "user__is_active"
+def _statement() -> str:
+    """Return the statement over the tables of whatever users the installation has."""
+    users: Any = get_user_model()
+    through = users.groups.through
+    names = {
+        "users": users._meta.db_table,
+        "members": through._meta.db_table,
+        "user": through._meta.get_field(users._meta.model_name).column,
+    }
+    return _LOAD.format(**names)
+
+
+def _plan(row: Sequence[Any]) -> Plan:
+    pk, queue_id, is_ordered, *operations, endpoint_id, profile_id = row[:8]
+    type_ids, conditions, addresses, tokens = row[8:]
+    wanted = zip(_OPERATIONS, operations, strict=True)
+    return Plan(
+        subscription_id=pk,
+        queue_id=queue_id,
+        is_ordered=is_ordered,
+        type_ids=frozenset(type_ids),
+        operations=frozenset(name for name, is_wanted in wanted if is_wanted),
+        conditions=tuple(
+            Condition(token=token, operator=operator, value=value)
+            for token, operator, value in conditions or ()
+        ),
+        endpoint_id=endpoint_id,
+        profile_id=profile_id,
+        addresses=tuple(addresses),
+        address_tokens=tuple(tokens),
     )
-    for subscription_id, address, token, group_id, email, is_active in rows:
-        if address or (email and is_active):
-            addresses[subscription_id].append(address or email)
-        if token:
-            tokens[subscription_id].append(token)
-        if group_id:
-            groups[group_id].append(subscription_id)
-    if groups:
-        members = get_user_model().objects.filter(groups__in=list(groups), is_active=True).exclude(email="")
-        for group_id, email in members.values_list("groups", "email"):
-            for subscription_id in groups.get(group_id, []):
-                addresses[subscription_id].append(email)
-    return addresses, tokens
 
 
 def profiles_by_type() -> tuple[dict[int, int], int | None]:
