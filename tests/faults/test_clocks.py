@@ -49,7 +49,7 @@ def test_clocks_ten_minutes_apart_change_neither_order_nor_leases(catalog, ledge
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_clocks_ten_minutes_apart_change_neither_order_nor_leases_for_long(catalog, ledger):
     work_apart(ledger, events=1_000)
 
@@ -62,7 +62,7 @@ def work_apart(ledger: Ledger, *, events: int) -> None:
     with worker_at(AHEAD) as one, worker_at(BEHIND) as two:
         wait_until(lambda: Runner.objects.count() == 2)
         published = publish_events(events)
-        took = wait_until(all_delivered(events * EACH), 110)
+        took = wait_until(all_delivered(events * EACH), 60 + events)
         owners = {name.split(":")[1] for name in Attempt.objects.values_list("worker", flat=True).distinct()}
         assert owners == {str(each.process.pid) for each in (one, two)}, "both hosts sent"
     assert not Channel.objects.filter(due_at__gt=datetime.now(UTC) + timedelta(minutes=1)).exists()

@@ -3,8 +3,8 @@
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ def test_a_crash_of_the_server_costs_only_time(ca, ledger):
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_crashes_of_the_server_cost_only_time(ca, ledger):
-    crash_server(ledger, crashes=10, seed=random.randrange(1_000_000))
+    # After five in a row the keeper gives a server up.
+    crash_server(ledger, crashes=4, seed=random.randrange(1_000_000))
 
 
 def crash_server(ledger: Ledger, *, crashes: int, seed: int) -> None:
@@ -125,44 +126,94 @@ def _is_back(server: Server, before: int) -> bool:
         return False
 
 
-SETTLE = b"INSERT INTO notifications_attempt"
+SETTLE, LOOK_UP = b"INSERT INTO notifications_attempt", b'FROM "notifications_subscription"'
 
 
 def test_a_connection_cut_after_commit_was_sent_writes_everything_once(catalog, ledger):
-    cut_connections(ledger, cuts=8, events=80, seed=1)
+    cut_connections(ledger, cuts=8, events=80, seed=1, chance_of_any=0.0)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_connections_cut_after_any_statement_was_sent_write_everything_once(catalog, ledger):
-    cut_connections(ledger, cuts=200, events=1_500, seed=random.randrange(1_000_000))
+    seed = random.randrange(1_000_000)
+    cut_connections(ledger, cuts=200, events=1_500, seed=seed, chance_of_any=0.03)
 
 
-def cut_connections(ledger: Ledger, *, cuts: int, events: int, seed: int) -> None:
-    """Cut the workers off when a settle or COMMIT is at the server and its answer is not back yet."""
+def cut_connections(ledger: Ledger, *, cuts: int, events: int, seed: int, chance_of_any: float) -> None:
+    """Cut the workers off when a settle or COMMIT (or, rarely, anything) is at the server, before its answer."""
     chance = random.Random(seed)
     left = cuts
 
     def decide(statement: bytes) -> bool:
         nonlocal left
         wanted = SETTLE in statement or statement.strip(b"\0").upper() == b"COMMIT"
-        cut = wanted and left > 0 and chance.random() < 0.5
+        cut = left > 0 and chance.random() < (0.3 if wanted else chance_of_any)
         left -= cut
         return cut
 
     _subscribe(ledger)
+    with _proxied(decide) as (proxy, variables):
+        with two_workers(variables):
+            published = publish_events(events)
+            took = wait_until(all_delivered(events * EACH), 300)
+        assert proxy.count > cuts / 2, "too few were cut: nothing is proven"
+    _conclude("5 cut after COMMIT", ledger, published, runs=proxy.count, recovery_seconds=took, seed=seed)
+
+
+@pytest.mark.xfail(strict=False, reason="what was taken and not sent is taken again before it is given back")
+def test_a_connection_cut_between_taking_and_sending_sends_nothing_twice(catalog, ledger):
+    cut_before_sending(ledger, seconds=5, seed=1)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+@pytest.mark.xfail(strict=False, reason="what was taken and not sent is taken again before it is given back")
+def test_connections_cut_between_taking_and_sending_send_nothing_twice(catalog, ledger):
+    cut_before_sending(ledger, seconds=60, seed=random.randrange(1_000_000))
+
+
+def cut_before_sending(ledger: Ledger, *, seconds: float, seed: int) -> None:
+    """Cut a worker off when it has taken deliveries and looks up how to send them, while others are sent."""
+    chance = random.Random(seed)
+    each = len(subscribe(HOSTS[:20], ordered=False, timeout_seconds=SHORT_TIMEOUT))
+    ledger.behave(Rule(delay=0.15))
+    published: list[str] = []
+    with ExitStack() as stack:
+        proxy, variables = stack.enter_context(
+            _proxied(lambda text: LOOK_UP in text and chance.random() < 0.5)
+        )
+        stack.enter_context(worker(lease=SHORT_LEASE, threads=8, variables=variables))
+        wait_until(lambda: Runner.objects.count() == 1)
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            published += publish_events(3)
+            time.sleep(0.5)
+        took = wait_until(all_delivered(len(published) * each), 100)
+    assert proxy.count > 0, "nothing was cut: nothing is proven"
+    findings = conclude(
+        "5 cut before sending",
+        ledger,
+        published=published,
+        deliveries_each=each,
+        runs=proxy.count,
+        recovery_seconds=took,
+        seed=seed,
+    )
+    assert findings.duplicates == 0
+
+
+@contextmanager
+def _proxied(cuts: Callable[[bytes], bool]) -> Iterator[tuple[CuttingProxy, dict[str, str]]]:
+    """Run a proxy before the test's database; yield it and the variables that lead a worker to it."""
     database = connection.settings_dict
     host = database["HOST"]
     if not host.startswith("/"):
         pytest.skip("this test's proxy needs a PostgreSQL on a Unix socket")
-    with CuttingProxy(server=f"{host}/.s.PGSQL.{database['PORT'] or 5432}", cuts=decide) as proxy:
+    with CuttingProxy(server=f"{host}/.s.PGSQL.{database['PORT'] or 5432}", cuts=cuts) as proxy:
         credentials = f"{quote(database['USER'])}:{quote(database['PASSWORD'])}"
-        url = f"postgres://{credentials}@127.0.0.1:{proxy.port}/{database['NAME']}?sslmode=disable"
-        with two_workers({"DATABASE_URL": url}):
-            published = publish_events(events)
-            took = wait_until(all_delivered(events * EACH), 300)
-        assert proxy.count == cuts
-    _conclude("5 cut after COMMIT", ledger, published, runs=cuts, recovery_seconds=took, seed=seed)
+        place = f"127.0.0.1:{proxy.port}/{database['NAME']}?sslmode=disable"
+        yield proxy, {"DATABASE_URL": f"postgres://{credentials}@{place}"}
 
 
 def _subscribe(ledger: Ledger) -> None:
