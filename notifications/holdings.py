@@ -88,8 +88,12 @@ class Holdings:
                 lanes.clear(work.empty_lanes)
             handed_out = self._dispatch(work.claimed, senders)
         except Exception:
-            # They are on record as taken: they go back with the next settle, whatever went wrong.
+            # They are on record as taken: they go back with the next settle, and nothing is taken until then.
             self._books.note([], work.claimed)
+            for claimed in work.claimed:
+                self.leases[claimed.channel_id].busy.add(claimed.id)
+            for lease in asked:
+                lease.is_paused = True
             raise
         self._is_narrow = self._books.under_way < self._threads.size
         runs = Counter(

@@ -66,10 +66,14 @@ class CuttingProxy:
                 server.sendall(head + body)
                 if struct.unpack("!I", body[:4])[0] not in (_SSL, _GSS):
                     break
+            wanted = False
             while head := stream.read(5):
                 kind, length = struct.unpack("!cI", head)
                 body = stream.read(length - 4)
-                cut = kind in (b"Q", b"P") and self._decide(body)
+                # A text, or the values of a prepared one, which is carried out with the Sync that follows.
+                if kind in (b"Q", b"B"):
+                    wanted = self._decide(body)
+                cut = wanted and kind in (b"Q", b"S")
                 if cut:
                     gone.set()  # before the answer can come
                 server.sendall(head + body)

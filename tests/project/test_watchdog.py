@@ -131,7 +131,7 @@ class TestWhatCountsAsStuck:
         endpoint: Any = EndpointFactory()
         Channel.objects.filter(endpoint=endpoint).delete()
         times = {name: ago(-value) for name, value in changes.items() if type(value) is int}
-        Channel.objects.create(endpoint=endpoint, **{**changes, **times})
+        Channel.objects.create(endpoint=endpoint, circuit=endpoint.circuit, **{**changes, **times})
         assert is_stuck(OURS) is expected
 
 
