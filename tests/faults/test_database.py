@@ -148,7 +148,7 @@ def cut_connections(ledger: Ledger, *, cuts: int, events: int, seed: int, chance
     def decide(statement: bytes) -> bool:
         nonlocal left
         wanted = SETTLE in statement or statement.strip(b"\0").upper() == b"COMMIT"
-        cut = left > 0 and chance.random() < (0.3 if wanted else chance_of_any)
+        cut = left > 0 and chance.random() < (0.7 if wanted else chance_of_any)
         left -= cut
         return cut
 
