@@ -32,7 +32,14 @@ def test_the_body_is_the_json_of_its_parts_around_the_exact_payload(
 ):
     one = replace(claimed, event_type=event_type, ordering_key=key, sequence=sequence)
     notification = Notification(
-        queue=queue, schedule=Schedule(), skips_failures=False, parameters=(), subject="", text="", html=""
+        is_paused=False,
+        queue=queue,
+        schedule=Schedule(),
+        skips_failures=False,
+        parameters=(),
+        subject="",
+        text="",
+        html="",
     )
 
     body, headers, query = envelope.compose(one, notification, {})
