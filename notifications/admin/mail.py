@@ -7,7 +7,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from events.admin.page import Page
-from notifications.forms import EmailTemplateForm
+from notifications.forms_mail import EmailTemplateForm
 from notifications.liquid_filters import OURS
 from notifications.models import EmailTemplate, ProfileRule
 from notifications.tokens import legal_tokens

@@ -90,6 +90,7 @@ class SubscriptionSerializer(ModelSerializer):
             "endpoint",
             "email_template",
             "profile",
+            "allows_opt_out",
             "on_failure",
             "retry_seconds",
             "is_active",

@@ -63,6 +63,12 @@ class Subscription(models.Model):
         verbose_name="SMTP profile",
         help_text="Email: leave by this profile. Empty: the rule of the event type, else the default profile.",
     )
+    allows_opt_out = models.BooleanField(
+        "recipients may opt out",
+        default=False,
+        help_text="Email: adds a link to unsubscribe, and the headers by which mail programs show a button. "
+        "Leave it off where people must be told.",
+    )
     on_failure = models.CharField(
         "when an in-order delivery fails for good", max_length=4, choices=OnFailure, default=OnFailure.HOLD
     )
