@@ -24,7 +24,9 @@ _PRIVATE = frozenset({Kind.OPENED, Kind.CLICKED})
 _OUR_MESSAGE = re.compile(r"<?(dlv_[0-9a-z]+)@")
 # How a report is known to be for good, where the provider gives its cause no name: RFC 3463.
 _PERMANENT = re.compile(r"\b5\.[01]\.\d+\b|\b5\d\d[ -]5\.1\.")
-_TEMPORARY = re.compile(r"\b4\.\d+\.\d+\b|\b(?:soft|transient|temporary|mailbox (?:is )?full)\b", re.IGNORECASE)
+_TEMPORARY = re.compile(
+    r"\b4\.\d+\.\d+\b|\b(?:soft|transient|temporary|mailbox (?:is )?full)\b", re.IGNORECASE
+)
 _WORDS = {
     Kind.BOUNCED: "Bounced",
     Kind.REJECTED: "Refused by the provider",
@@ -60,7 +62,7 @@ def _take_one(source: FeedbackAddress, report: Report) -> bool:
         return False
     delivery = _delivery(report)
     row, is_new = DeliveryFeedback.objects.get_or_create(
-        profile=source.profile,
+        profile_id=source.profile_id,
         event_id=_event_id(report),
         defaults={
             "delivery": delivery,
@@ -90,9 +92,7 @@ def _follow(row: DeliveryFeedback) -> None:
     if kind == Kind.UNSUBSCRIBED and delivery:
         opt_out.leave(opt_out.Wish(delivery.subscription_id, row.recipient.lower()))
     if kind == Kind.COMPLAINED:
-        suppress(
-            row.recipient, reason=Suppression.Reason.COMPLAINED, detail=row.detail, delivery=delivery
-        )
+        suppress(row.recipient, reason=Suppression.Reason.COMPLAINED, detail=row.detail, delivery=delivery)
     elif row.is_permanent:
         suppress(row.recipient, reason=Suppression.Reason.BOUNCED, detail=row.detail, delivery=delivery)
 
@@ -115,5 +115,12 @@ def _is_permanent(report: Report) -> bool:
 def _event_id(report: Report) -> str:
     if report.event_id and len(report.event_id) <= 255:
         return report.event_id
-    said = (report.kind, report.recipient, report.message_id, report.occurred_at, report.event_id, report.detail)
+    said = (
+        report.kind,
+        report.recipient,
+        report.message_id,
+        report.occurred_at,
+        report.event_id,
+        report.detail,
+    )
     return "sha256:" + hashlib.sha256(repr(said).encode()).hexdigest()

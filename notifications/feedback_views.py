@@ -3,7 +3,6 @@
 The provider's own format and signature are read by anymail; what it finds goes to `feed`.
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -33,36 +32,30 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from . import feed
+from .feedback_address import SIGNED, hashed
 from .models import FeedbackAddress
 
 log = structlog.get_logger(__name__)
 
 Provider = FeedbackAddress.Provider
-# The view of each, and the name of its signing key where it signs.
-_READERS: dict[str, tuple[Any, str]] = {
-    Provider.BREVO: (brevo.BrevoTrackingWebhookView, ""),
-    Provider.MAILERSEND: (mailersend.MailerSendTrackingWebhookView, "signing_secret"),
-    Provider.MAILGUN: (mailgun.MailgunTrackingWebhookView, "webhook_signing_key"),
-    Provider.MAILJET: (mailjet.MailjetTrackingWebhookView, ""),
-    Provider.MAILTRAP: (mailtrap.MailtrapTrackingWebhookView, ""),
-    Provider.POSTMARK: (postmark.PostmarkTrackingWebhookView, ""),
-    Provider.RESEND: (resend.ResendTrackingWebhookView, ""),
-    Provider.SENDGRID: (sendgrid.SendGridTrackingWebhookView, ""),
-    Provider.SPARKPOST: (sparkpost.SparkPostTrackingWebhookView, ""),
+_READERS: dict[str, Any] = {
+    Provider.BREVO: brevo.BrevoTrackingWebhookView,
+    Provider.MAILERSEND: mailersend.MailerSendTrackingWebhookView,
+    Provider.MAILGUN: mailgun.MailgunTrackingWebhookView,
+    Provider.MAILJET: mailjet.MailjetTrackingWebhookView,
+    Provider.MAILTRAP: mailtrap.MailtrapTrackingWebhookView,
+    Provider.POSTMARK: postmark.PostmarkTrackingWebhookView,
+    Provider.RESEND: resend.ResendTrackingWebhookView,
+    Provider.SENDGRID: sendgrid.SendGridTrackingWebhookView,
+    Provider.SPARKPOST: sparkpost.SparkPostTrackingWebhookView,
 }
-
-
-def signs(provider: str) -> bool:
-    """Tell whether a provider signs its reports, so that its key must be known."""
-    return bool(_READERS[provider][1])
 
 
 @csrf_exempt
 @require_http_methods(["POST", "HEAD", "GET"])
 def feedback(request: HttpRequest, token: str) -> HttpResponse:
     """Take in reports. 404 for a token that is none of ours, 400 for what cannot be read or is not signed."""
-    hashed = hashlib.sha256(token.encode()).hexdigest()
-    source = FeedbackAddress.objects.select_related("profile").filter(token_hash=hashed).first()
+    source = FeedbackAddress.objects.filter(token_hash=hashed(token)).first()
     if source is None:
         return HttpResponse("No such address.", status=404, content_type="text/plain")
     if request.method != "POST":
@@ -71,21 +64,21 @@ def feedback(request: HttpRequest, token: str) -> HttpResponse:
     try:
         events = list(_read(source, request))
     except AnymailWebhookValidationFailure:
-        log.warning("feedback is not signed by the provider", profile=source.profile.pk)
+        log.warning("feedback is not signed by the provider", profile=source.profile_id)
         return HttpResponse("The signature does not fit.", status=400, content_type="text/plain")
     except AnymailConfigurationError:
-        log.warning("feedback cannot be read: the signing key is missing", profile=source.profile.pk)
+        log.warning("feedback cannot be read: the signing key is missing", profile=source.profile_id)
         return HttpResponse("The signing key is missing here.", status=400, content_type="text/plain")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         # Anymail trusts the provider's form; what does not have it raises any of these.
-        log.warning("feedback cannot be read", profile=source.profile.pk, error=type(error).__name__)
+        log.warning("feedback cannot be read", profile=source.profile_id, error=type(error).__name__)
         return HttpResponse("This cannot be read.", status=400, content_type="text/plain")
     feed.take(source, [report for event in events if (report := _report(event))])
     return HttpResponse(status=200)
 
 
 def _read(source: FeedbackAddress, request: HttpRequest) -> Iterable[Any]:
-    kind, key_name = _READERS[source.provider]
+    kind, key_name = _READERS[source.provider], SIGNED.get(Provider(source.provider), "")
     if key_name and not source.signing_key:
         raise AnymailConfigurationError(key_name)
     # The secret is in the URL: a second one, by HTTP Basic, is not asked for.

@@ -66,7 +66,9 @@ class EmailVariantFormSet(BaseInlineFormSet[EmailVariant, EmailTemplate, EmailVa
             if form.errors or form.cleaned_data.get("DELETE") or not (form.has_changed() or form.instance.pk):
                 continue
             if form.instance.locale == draft.locale:
-                form.add_error("locale", "That is the locale of the template's own words above. Name another.")
+                form.add_error(
+                    "locale", "That is the locale of the template's own words above. Name another."
+                )
             for field, messages in vet_mail.variant_faults(draft, form.instance, event_types).items():
                 form.add_error(field, ValidationError(messages))
 

@@ -6,11 +6,11 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from . import liquid, opt_out
 from .assemble import Letter, Words
-from .destinations import Notification, Sender
+from .destinations import Notification
 from .liquid_places import Place, known_locale, place
 
 # A URL must not be folded into encoded words; RFC 5322 allows 998.
@@ -18,9 +18,25 @@ _POLICY = SMTP.clone(max_line_length=400)
 MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
 
 
+class Letterhead(Protocol):
+    """Whom a mail is from."""
+
+    @property
+    def from_name(self) -> str:
+        """The name that readers see."""
+
+    @property
+    def from_address(self) -> str:
+        """The address."""
+
+    @property
+    def reply_to(self) -> str:
+        """Where answers go; empty: to the address."""
+
+
 def compose(
     notification: Notification,
-    sender: Sender,
+    sender: Letterhead,
     context: Mapping[str, Any],
     *,
     recipient: str,

@@ -18,10 +18,13 @@ _TAG = re.compile(r"""<!--|<(/?\w*)(?:"[^"]*"|'[^']*'|[^'"<>])*>""")
 _RAW = frozenset({"title", "style", "textarea"})
 _MARK = re.compile(r'<!--lqd(\d+)x-->|lqd(\d+)x(?:="")?')
 _WORD = re.compile(r"lqd\d+x")
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
 # What the next of its kind closes cannot pile up by itself.
-_CLOSED_BY_OTHERS = frozenset("body dd dt head html li option p tbody td tfoot th thead tr".split())
-
+_CLOSED_BY_OTHERS = frozenset(
+    ["body", "dd", "dt", "head", "html", "li", "option", "p", "tbody", "td", "tfoot", "th", "thead", "tr"]
+)
 
 
 def hide(source: str, *, comments: bool) -> tuple[str, list[str]]:

@@ -8,10 +8,10 @@ from django.dispatch import receiver
 from django_q.tasks import async_task
 
 from events.models import Queue
-from events.signals import event_published
+from events.signals import catalog_synced, event_published
 from smtpprofiles.models import SmtpProfile
 
-from . import channels, schedules
+from . import channels, letters, schedules
 from .models import Delivery, Endpoint, Subscription
 from .nudge import nudge
 
@@ -48,6 +48,12 @@ def go_on(instance: Queue | Subscription, **_: Any) -> None:
     if Delivery.objects.filter(hold_cause=Delivery.HoldCause.PAUSED, **ended).exists():
         # With the transaction; should it come too early for a worker that holds one more, the schedule follows.
         async_task("notifications.tasks.go_on")
+
+
+@receiver(catalog_synced)
+def install_letters(**_: Any) -> None:
+    """Offer the mails that come with the product."""
+    letters.install()
 
 
 @receiver(post_migrate)

@@ -50,9 +50,7 @@ def offer_to(subscription: Subscription, event_types: Iterable[EventType]) -> Of
     return offer(types, medium="email" if subscription.email_template_id else "webhook")
 
 
-def check_source(
-    source: str, offered: Offer, *, kind: liquid.Kind = "text", for_mail_in: str = ""
-) -> None:
+def check_source(source: str, offered: Offer, *, kind: liquid.Kind = "text", for_mail_in: str = "") -> None:
     """Refuse Liquid that does not compile, names an illegal token, or fails on a sample payload.
 
     With the locale of a mail, it may use what mails have besides, and is tried as they are.

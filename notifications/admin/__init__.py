@@ -1,5 +1,16 @@
 """The console's pages for who is told, and how it went."""
 
-from . import audit, delivery, endpoint, engine, event, mail, profile, subscription
+from . import audit, delivery, endpoint, engine, event, feedback, letterhead, mail, profile, subscription
 
-__all__ = ["audit", "delivery", "endpoint", "engine", "event", "mail", "profile", "subscription"]
+__all__ = [
+    "audit",
+    "delivery",
+    "endpoint",
+    "engine",
+    "event",
+    "feedback",
+    "letterhead",
+    "mail",
+    "profile",
+    "subscription",
+]

@@ -66,16 +66,20 @@ class DeliveryFeedback(models.Model):
 
     # No constraint in the database: what is reported outlives what it is about, and comes whenever it wants.
     delivery = models.ForeignKey(
-        Delivery, models.DO_NOTHING, null=True, related_name="feedback", db_constraint=False
+        Delivery, models.DO_NOTHING, null=True, related_name="feedback", db_constraint=False, db_index=False
     )
     profile = models.ForeignKey(SmtpProfile, models.SET_NULL, null=True, related_name="+")
     provider = models.CharField(max_length=20, choices=FeedbackAddress.Provider)
     kind = models.CharField(max_length=12, choices=Kind)
-    is_permanent = models.BooleanField("permanent", default=False, help_text="The address itself is at fault.")
+    is_permanent = models.BooleanField(
+        "permanent", default=False, help_text="The address itself is at fault."
+    )
     recipient = models.CharField(max_length=320)
     detail = models.TextField(blank=True, help_text="The words of the provider or of the receiving server.")
     message_id = models.CharField(max_length=255, blank=True, help_text="The provider's name for the mail.")
-    event_id = models.CharField(max_length=255, help_text="The provider's name for the report, or our digest of it.")
+    event_id = models.CharField(
+        max_length=255, help_text="The provider's name for the report, or our digest of it."
+    )
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
 
@@ -86,7 +90,13 @@ class DeliveryFeedback(models.Model):
             # A provider that reports again, as they do after a time-out, changes nothing.
             models.UniqueConstraint(fields=["profile", "event_id"], name="feedback_once"),
         ]
-        indexes = [models.Index(fields=["recipient", "-id"], name="feedback_by_recipient")]
+        indexes = [
+            # The story of a delivery, and the search for an address.
+            models.Index(
+                fields=["delivery"], name="feedback_by_delivery", condition=Q(delivery__isnull=False)
+            ),
+            models.Index(fields=["recipient", "-id"], name="feedback_by_recipient"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.recipient}"

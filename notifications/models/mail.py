@@ -9,12 +9,14 @@ from django.db import models
 from events.models import EventType
 from smtpprofiles.models import SmtpProfile
 
-
 _SLOT = re.compile(r"\{\{-?\s*content\s*-?\}\}")
 LOCALE = RegexValidator(
-    r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$", "Write a locale as de or de-AT: en, en-GB, pt-BR."
+    r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$",
+    "Write a locale as de or de-AT: en, en-GB, pt-BR.",
 )
-PARTIAL_NAME = RegexValidator(r"^[a-z][a-z0-9_-]*$", "Use small letters, digits, - and _; start with a letter.")
+PARTIAL_NAME = RegexValidator(
+    r"^[a-z][a-z0-9_-]*$", "Use small letters, digits, - and _; start with a letter."
+)
 
 
 class EmailLayout(models.Model):
@@ -26,7 +28,9 @@ class EmailLayout(models.Model):
         help_text="A whole page with {{ content }} where the mail's HTML goes, and {{ preheader }} where its "
         "preview line goes. Style sheets in <style> are inlined; @media rules stay.",
     )
-    text = models.TextField(blank=True, help_text="The same for the plain text, with {{ content }}. Empty: no frame.")
+    text = models.TextField(
+        blank=True, help_text="The same for the plain text, with {{ content }}. Empty: no frame."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -70,11 +74,11 @@ class Wording(models.Model):
         blank=True,
         help_text="The line that inboxes show beside the subject, in Liquid. Empty: the first words of the mail.",
     )
-    text = models.TextField(
-        blank=True, help_text="The plain text part, in Liquid. Empty: made of the HTML."
-    )
+    text = models.TextField(blank=True, help_text="The plain text part, in Liquid. Empty: made of the HTML.")
     html = models.TextField(
-        "HTML", blank=True, help_text="The HTML part, in Liquid; with a layout, its content. Empty: text only."
+        "HTML",
+        blank=True,
+        help_text="The HTML part, in Liquid; with a layout, its content. Empty: text only.",
     )
 
     class Meta:

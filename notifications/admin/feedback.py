@@ -1,0 +1,292 @@
+"""What became of mails, who is not to be mailed, and where providers report."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from events.admin.page import Page, RecordPage, at, clip, count, reason_of
+from events.admin.secret_page import show_once
+from events.admin.typed import ModelForm
+from notifications import audit, feedback_address, suppress
+from notifications.models import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
+
+_USE = (
+    "Enter this URL as the address for webhooks (events, notifications) at the provider, for bounces, "
+    "complaints and deliveries. Whoever knows it can report what became of your mails."
+)
+
+
+def _link(delivery_id: int | None) -> SafeString | str:
+    if delivery_id is None:
+        return "—"
+    url = reverse("admin:notifications_delivery_change", args=[delivery_id])
+    return format_html('<a href="{}">The delivery</a>', url)
+
+
+@admin.register(DeliveryFeedback)
+class DeliveryFeedbackAdmin(RecordPage[DeliveryFeedback]):
+    """What providers say of mails, newest first."""
+
+    occurred, received = at("occurred_at"), at("received_at")
+    list_display = ["recipient", "kind", "is_permanent", "said", "provider", "profile", "link", "occurred"]
+    list_filter = ["kind", "provider"]
+    list_select_related = ["profile"]
+    search_fields = ["recipient"]
+    search_help_text = "Exactly: the address of a recipient"
+    sortable_by = ()
+    fields = [
+        "recipient",
+        "kind",
+        "is_permanent",
+        "detail",
+        "link",
+        "provider",
+        "profile",
+        "message_id",
+        "event_id",
+        "occurred",
+        "received",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeliveryFeedback]:
+        """Without the passwords of profiles."""
+        return super().get_queryset(request).select_related("profile").defer("profile__password")
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[DeliveryFeedback], search_term: str
+    ) -> tuple[QuerySet[DeliveryFeedback], bool]:
+        """Exact, on the index."""
+        term = search_term.strip()
+        return (queryset.filter(recipient__in={term, term.lower()}) if term else queryset), False
+
+    @admin.display(description="what was said")
+    def said(self, row: DeliveryFeedback) -> SafeString | str:
+        """The words of the provider, cut."""
+        return clip(row.detail)
+
+    @admin.display(description="about")
+    def link(self, row: DeliveryFeedback) -> SafeString | str:
+        """The delivery, linked."""
+        return _link(row.delivery_id)
+
+
+class ReleasedFilter(admin.SimpleListFilter):
+    """Those in force, unless others are asked for."""
+
+    title = "in force"
+    parameter_name = "state"
+
+    def lookups(self, _request: HttpRequest, _page: Any) -> list[tuple[str, str]]:
+        """Both kinds."""
+        return [("released", "Released"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Any:
+        """Call the first choice what it is."""
+        for position, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Suppressed now"} if position == 0 else choice
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        """Leave out the others."""
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(released_at__isnull=self.value() != "released")
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(Page[Suppression]):
+    """Addresses that get no mail."""
+
+    since, released = at("created_at", "since"), at("released_at")
+    list_display = ["address", "reason", "said", "since", "released", "released_by"]
+    list_filter = [ReleasedFilter, "reason"]
+    search_fields = ["address"]
+    search_help_text = "Exactly: an address"
+    sortable_by = ()
+    actions = ["release"]
+    buttons = ["release"]
+    button_help = {
+        "release": "The address gets mail again, from the next event on; a new bounce stops it again."
+    }
+
+    def get_fields(self, _request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        """What a person says of a new one, and all of an old one."""
+        if obj is None:
+            return ["address", "detail"]
+        return ["address", "reason", "detail", "link", "since", "released", "released_by"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
+        """A record, once it is there."""
+        return obj is None and super().has_change_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
+        """Whoever may view or release them."""
+        allowed = request.user.has_perm("notifications.change_suppression")
+        return allowed or super().has_view_permission(request, obj)
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Suppression | None = None) -> bool:
+        """Released instead, so that it stays on record."""
+        return False
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change them."""
+        return request.user.has_perm("notifications.change_suppression")
+
+    def offers(self, _name: str, row: Suppression) -> bool:
+        """Once."""
+        return row.released_at is None
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
+    ) -> tuple[QuerySet[Suppression], bool]:
+        """Exact, on the index."""
+        term = search_term.strip().lower()
+        return (queryset.filter(address=term) if term else queryset), False
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        """Suppress it, and take back what waits."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            suppress.follow(obj, request.user)
+
+    @admin.action(description="Release", permissions=["release"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        """Mail these addresses again."""
+        ids = list(queryset.values_list("pk", flat=True))
+        done = suppress.release(ids, request.user, reason_of(request))
+        self.tell(request, f"{count(done, 'address', 'addresses')} released.")
+
+    @admin.display(description="detail")
+    def said(self, row: Suppression) -> SafeString | str:
+        """What was said, cut."""
+        return clip(row.detail)
+
+    @admin.display(description="from")
+    def link(self, row: Suppression) -> SafeString | str:
+        """The delivery that showed it, linked."""
+        return _link(row.delivery_id)
+
+
+@admin.register(OptOut)
+class OptOutAdmin(RecordPage[OptOut]):
+    """Who left the mails of which subscription."""
+
+    since = at("created_at", "since")
+    list_display = ["address", "subscription", "is_one_click", "since"]
+    list_select_related = ["subscription"]
+    search_fields = ["address"]
+    search_help_text = "Exactly: an address"
+    sortable_by = ()
+    fields = ["address", "subscription", "is_one_click", "since"]
+    actions = ["subscribe_again"]
+    buttons = ["subscribe_again"]
+    button_help = {"subscribe_again": "Only where the recipient has asked for it: the mails come again."}
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whoever may delete them."""
+        return request.user.has_perm("notifications.delete_optout")
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[OptOut], search_term: str
+    ) -> tuple[QuerySet[OptOut], bool]:
+        """Exact, on the index."""
+        term = search_term.strip().lower()
+        return (queryset.filter(address=term) if term else queryset), False
+
+    @admin.action(description="Subscribe again", permissions=["operate"])
+    def subscribe_again(self, request: HttpRequest, queryset: QuerySet[OptOut]) -> HttpResponse:
+        """Send them the mails again."""
+        with transaction.atomic():
+            names = [str(row) for row in queryset.select_related("subscription")]
+            audit.record(request.user, "optout.withdraw", names, reason_of(request))
+            queryset.delete()
+        self.tell(request, f"{count(len(names), 'recipient')} subscribed again.")
+        return HttpResponseRedirect(reverse("admin:notifications_optout_changelist"))
+
+
+class FeedbackAddressForm(ModelForm[FeedbackAddress]):
+    """An address with a signing key that can be set, never read."""
+
+    new_signing_key = forms.CharField(
+        label="Signing key",
+        required=False,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        help_text="Mailgun and MailerSend sign what they report: their signing key. Stored encrypted, never shown. "
+        "Empty keeps the stored one.",
+    )
+
+    class Meta:
+        model = FeedbackAddress
+        fields = ["profile", "provider", "keeps_opens"]
+
+    def clean(self) -> dict[str, Any]:
+        """A key where the provider signs."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        feedback_address.refuse_without_key(
+            cleaned.get("provider", ""),
+            cleaned.get("new_signing_key") or (self.instance.signing_key if self.instance.pk else ""),
+            field="new_signing_key",
+        )
+        return cleaned
+
+    def save(self, commit: bool = True) -> FeedbackAddress:
+        """Set the key where one was typed."""
+        if typed := self.cleaned_data["new_signing_key"]:
+            self.instance.signing_key = typed
+        saved: FeedbackAddress = super().save(commit)
+        return saved
+
+
+@admin.register(FeedbackAddress)
+class FeedbackAddressAdmin(Page[FeedbackAddress]):
+    """Where providers report what became of mails."""
+
+    form = FeedbackAddressForm
+    created = at("created_at")
+    list_display = ["profile", "provider", "keeps_opens", "created"]
+    autocomplete_fields = ["profile"]
+    fields = ["profile", "provider", "new_signing_key", "keeps_opens"]
+    actions = ["new_url"]
+    buttons = ["new_url"]
+    button_help = {"new_url": "Makes a new URL, which is shown once; the old one stops working at once."}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FeedbackAddress]:
+        """Without the passwords of profiles."""
+        return super().get_queryset(request).select_related("profile").defer("profile__password")
+
+    def has_renew_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change them."""
+        return request.user.has_perm("notifications.change_feedbackaddress")
+
+    def save_model(self, request: HttpRequest, obj: FeedbackAddress, form: Any, change: bool) -> None:
+        """A new one gets its URL, shown by the answer."""
+        if not change:
+            form.shown_url = feedback_address.renew(obj)
+        super().save_model(request, obj, form, change)
+        obj.shown_url = getattr(form, "shown_url", "")  # type: ignore[attr-defined]  # for the answer
+
+    def response_add(
+        self, request: HttpRequest, obj: FeedbackAddress, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the URL once."""
+        url: str = obj.shown_url  # type: ignore[attr-defined]
+        return show_once(request, self.admin_site, obj, secret=url, title="The feedback URL", use=_USE)
+
+    @admin.action(description="Make a new URL", permissions=["renew"])
+    def new_url(self, request: HttpRequest, queryset: QuerySet[FeedbackAddress]) -> HttpResponse | None:
+        """Show a new URL once."""
+        rows = list(queryset[:2])
+        if len(rows) != 1:
+            self.tell(request, "Choose one address: its URL is shown once.")
+            return None
+        with transaction.atomic():
+            url = feedback_address.renew(rows[0])
+            rows[0].save(update_fields=["token_hash", "updated_at"])
+            audit.record(request.user, "feedbackaddress.renew", [str(rows[0])], reason_of(request))
+        return show_once(request, self.admin_site, rows[0], secret=url, title="The feedback URL", use=_USE)
