@@ -19,7 +19,7 @@ JOIN notifications_optout o USING (subscription_id, address)
 JOIN notifications_subscription b ON b.id = o.subscription_id AND b.allows_opt_out
 """
 _WHY = {
-    "bounced": "The address bounced on {}, so it is suppressed. Once it takes mail again, release it under Suppressions.",
+    "bounced": "The address bounced on {}, so it is suppressed. It can be released under Suppressions.",
     "complained": "Its owner complained of spam on {}, so it is suppressed. It can be released under Suppressions.",
     "manual": "A person suppressed the address on {}. It can be released under Suppressions.",
 }

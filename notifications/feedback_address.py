@@ -18,7 +18,7 @@ def renew(row: FeedbackAddress) -> str:
     """Give it a new secret, not saved yet; return the URL, which nothing tells again."""
     token = secrets.token_urlsafe(32)
     row.token_hash = hashed(token)
-    return settings.BASE_URL.rstrip("/") + reverse("feedback", args=[token])
+    return f"{settings.BASE_URL.rstrip('/')}{reverse('feedback', args=[token])}"
 
 
 def hashed(token: str) -> str:

@@ -52,7 +52,7 @@ class EmailVariantForm(ModelForm[EmailVariant]):
         widgets = WORDING
 
 
-class EmailVariantFormSet(BaseInlineFormSet[EmailVariant, EmailTemplate, EmailVariantForm]):
+class EmailVariantFormSet(BaseInlineFormSet[EmailVariant, EmailTemplate, ModelForm[EmailVariant]]):
     """The other languages of a template, each checked as it is rendered."""
 
     def clean(self) -> None:

@@ -25,7 +25,7 @@ class Wish:
 def link(subscription_id: int, address: str) -> str:
     """Return the URL by which this recipient leaves; it never expires, since mails are kept for years."""
     token = signing.dumps([subscription_id, address.lower()], salt=_SALT)
-    return settings.BASE_URL.rstrip("/") + reverse("unsubscribe", args=[token])
+    return f"{settings.BASE_URL.rstrip('/')}{reverse('unsubscribe', args=[token])}"
 
 
 def headers(url: str) -> list[tuple[str, str]]:

@@ -64,7 +64,7 @@ def make(template: EmailTemplate, *, event_type: EventType, event_id: str = "", 
     contact = context.get("contact")
     reader = str(contact.get("email") or READER) if isinstance(contact, Mapping) else READER
     raw = _compose(_notification(template), sender, context, reader, ids.public("dlv", ids.uuid7()))
-    message: EmailMessage = message_from_string(raw, policy=policy.default)  # type: ignore[assignment]
+    message: EmailMessage = message_from_string(raw, policy=policy.default)
     return Specimen(
         headers=[(name, str(value)) for name, value in message.items() if name != "MIME-Version"],
         text=_part(message, "plain"),

@@ -115,7 +115,7 @@ class SuppressionAdmin(Page[Suppression]):
         "release": "The address gets mail again, from the next event on; a new bounce stops it again."
     }
 
-    def get_fields(self, _request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+    def get_fields(self, _request: HttpRequest, obj: Suppression | None = None) -> Any:
         """What a person says of a new one, and all of an old one."""
         if obj is None:
             return ["address", "detail"]
@@ -272,7 +272,7 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
         obj.shown_url = getattr(form, "shown_url", "")  # type: ignore[attr-defined]  # for the answer
 
     def response_add(
-        self, request: HttpRequest, obj: FeedbackAddress, post_url_continue: str | None = None
+        self, request: HttpRequest, obj: FeedbackAddress, _post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the URL once."""
         url: str = obj.shown_url  # type: ignore[attr-defined]

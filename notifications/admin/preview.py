@@ -58,7 +58,7 @@ class ChoiceForm(forms.Form):
     def mail(self, template: EmailTemplate) -> specimen.Specimen:
         """Return the mail that was chosen. Raises specimen.NoSpecimen."""
         if not self.is_valid():
-            faults = [text for texts in self.errors.values() for text in texts]
+            faults = [str(text) for texts in self.errors.values() for text in texts]
             raise specimen.NoSpecimen(" ".join(faults) or "Choose an event type.")
         chosen = self.cleaned_data
         return specimen.make(
