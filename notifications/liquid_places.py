@@ -63,7 +63,10 @@ def _zone(name: str) -> tzinfo:
 def money(amount: Decimal, currency: str, place: Place) -> str:
     """Write an amount exactly: its currency's decimals, or more where it came with more."""
     with localcontext(EXACT):
-        return numbers.format_currency(amount, currency, locale=place.locale, decimal_quantization=False)
+        text = numbers.format_currency(amount, currency, locale=place.locale, decimal_quantization=False)
+    symbol = numbers.get_currency_symbol(currency, place.locale)
+    # CLDR: letters are kept apart from digits. Babel does not do it.
+    return re.sub(rf"{re.escape(symbol)}(?=\d)", f"{symbol}\xa0", text) if symbol[-1:].isalpha() else text
 
 
 def number(value: Decimal, decimals: int, place: Place) -> str:

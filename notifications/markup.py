@@ -17,6 +17,7 @@ _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _TAG = re.compile(r"""<!--|<(/?\w*)(?:"[^"]*"|'[^']*'|[^'"<>])*>""")
 _RAW = frozenset({"title", "style", "textarea"})
 _MARK = re.compile(r'<!--lqd(\d+)x-->|lqd(\d+)x(?:="")?')
+_IN_TAG = re.compile(r"\"[^\"]*\"|'[^']*'|lqd\d+x")
 _WORD = re.compile(r"lqd\d+x")
 _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
@@ -45,7 +46,9 @@ def hide(source: str, *, comments: bool) -> tuple[str, list[str]]:
 
     marked = _LIQUID.sub(word, source)
     if comments:
-        marked = _outside(marked, lambda text: _WORD.sub(r"<!--\g<0>-->", text))
+        marked = _outside(
+            marked, lambda text: _WORD.sub(r"<!--\g<0>-->", text), lambda tag: _join(tag, pieces)
+        )
     return marked, pieces
 
 
@@ -69,18 +72,34 @@ def refuse_deep(html: str) -> None:
         )
 
 
-def _outside(text: str, change: Callable[[str], str]) -> str:
-    """Change what stands outside of tags, and of comments and elements that hold no others."""
+def _join(tag: str, pieces: list[str]) -> str:
+    """Make one mark of all that Liquid puts between the attributes of a tag: a parser gives them another order."""
+    bare = [
+        found.span()
+        for found in _IN_TAG.finditer(tag)
+        if found[0].startswith("lqd") and tag[found.start() - 1] != "="
+    ]
+    if not bare:
+        return tag
+    start, end = bare[0][0], bare[-1][1]
+    pieces.append(show(tag[start:end], pieces))
+    return f"{tag[:start]} lqd{len(pieces) - 1}x {tag[end:]}"
+
+
+def _outside(text: str, change: Callable[[str], str], change_tag: Callable[[str], str]) -> str:
+    """Change what stands outside of tags, and of comments and elements that hold no others; and the tags."""
     lowered, position, result = text.lower(), 0, []
     while found := _TAG.search(text, position):
         result.append(change(text[position : found.start()]))
         name = (found[1] or "").lower()
         closing = "-->" if found[0] == "<!--" else f"</{name}" if name in _RAW else ""
         position = found.end()
+        result.append(change_tag(found[0]))
         if closing:
             end = lowered.find(closing, position)
-            position = len(text) if end < 0 else end + len(closing)
-        result.append(text[found.start() : position])
+            end = len(text) if end < 0 else end + len(closing)
+            result.append(text[position:end])
+            position = end
     return "".join([*result, change(text[position:])])
 
 
