@@ -200,7 +200,9 @@ def test_html_in_a_token_value_is_escaped_in_html_and_plain_in_text():
 
 @pytest.mark.parametrize("separator", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x00", "\x85", "\u2028", "\x1e"])
 def test_a_token_value_starts_no_header(separator):
-    message = composed(subject="Hi {{ name }}", name=f"a{separator}Bcc: all@example.com{separator}{separator}b")
+    message = composed(
+        subject="Hi {{ name }}", name=f"a{separator}Bcc: all@example.com{separator}{separator}b"
+    )
     assert message["Subject"] == "Hi a Bcc: all@example.com b"
     assert (message["Bcc"], message.defects) == (None, [])
     assert sorted(message.keys()) == [
@@ -250,7 +252,10 @@ def faults(template: EmailTemplate, types: list[EventType], *variants: EmailVari
 
 def test_every_part_is_checked_against_what_all_event_types_offer(types):
     template = EmailTemplate(
-        subject="{{ invoice.numbr }}", preheader="{{ bill_run.id }}", text="{{ invoice.total }}", html="<p>x</p>"
+        subject="{{ invoice.numbr }}",
+        preheader="{{ bill_run.id }}",
+        text="{{ invoice.total }}",
+        html="<p>x</p>",
     )
     german = EmailVariant(locale="de", subject="{{ account.nme }}", text="{{ unsubscribe.url }}")
     found = faults(template, [types["invoice.posted"]], german)
@@ -275,7 +280,10 @@ def test_a_layout_or_partial_must_suit_the_templates_that_have_it(types):
         (lambda: vet_mail.check_partial(partial, is_deleted=True), "There is no partial “foot”"),
         (lambda: vet_mail.check_partial(EmailPartial(name="b", html='{% render "foot" %}')), "another one"),
         (lambda: vet_mail.check_layout(EmailLayout(html="{{ content }}{% if %}")), "missing expression"),
-        (lambda: vet_mail.check_layout(EmailLayout(html="{{ content }}" + "<div>" * 300 + "<style>")), "nested"),
+        (
+            lambda: vet_mail.check_layout(EmailLayout(html="{{ content }}" + "<div>" * 300 + "<style>")),
+            "nested",
+        ),
         (EmailLayout(name="two", html="{{ content }}{{ content }}").full_clean, "it is there 2 times"),
     ):
         with pytest.raises(ValidationError) as caught:
