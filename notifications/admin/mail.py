@@ -13,6 +13,7 @@ from notifications.forms_mail import EmailTemplateForm, EmailVariantForm, EmailV
 from notifications.liquid_filters import OURS
 from notifications.models import EmailTemplate, EmailVariant, ProfileRule
 from notifications.tokens import legal_tokens
+from notifications.vet import OF_MAILS
 
 from . import preview
 
@@ -25,6 +26,7 @@ LIQUID_HELP = format_html(
     ", ".join(name for name in ("money", "number", "date", "json") if name in OURS),
     '{% render "name" %}',
 )
+_OPT_OUT_HELP = "Where the reader unsubscribes. Empty where the subscription lets nobody opt out."
 
 
 class VariantInline(StackedInline[EmailVariant, EmailTemplate]):
@@ -110,7 +112,10 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
         lines = format_html_join(
             "",
             "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
-            (("{{ " + token.name + " }}", token.description, token.sample[:60]) for token in legal.values()),
+            [
+                *(("{{ " + each.name + " }}", each.description, each.sample[:60]) for each in legal.values()),
+                *(("{{ " + name + " }}", _OPT_OUT_HELP, sample) for name, sample in OF_MAILS.items()),
+            ],
         )
         return format_html('<table class="tokens"><tbody>{}</tbody></table>', lines)
 
