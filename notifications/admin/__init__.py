@@ -1,6 +1,18 @@
 """The console's pages for who is told, and how it went."""
 
-from . import audit, delivery, endpoint, engine, event, feedback, letterhead, mail, profile, subscription
+from . import (
+    audit,
+    delivery,
+    endpoint,
+    engine,
+    event,
+    feedback,
+    feedback_address,
+    letterhead,
+    mail,
+    profile,
+    subscription,
+)
 
 __all__ = [
     "audit",
@@ -9,6 +21,7 @@ __all__ = [
     "engine",
     "event",
     "feedback",
+    "feedback_address",
     "letterhead",
     "mail",
     "profile",

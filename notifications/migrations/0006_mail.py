@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 (
                     "html",
                     models.TextField(
-                        help_text="A whole page with {{ content }} where the mail's HTML goes, and {{ preheader }} where its preview line goes. Style sheets in <style> are inlined; @media rules stay.",
+                        help_text="A whole page with {{ content }} where the mail's HTML goes, and {{ preheader }} where its preview line goes. Its style elements are inlined; their @media rules stay.",
                         verbose_name="HTML",
                     ),
                 ),

@@ -26,7 +26,7 @@ class EmailLayout(models.Model):
     html = models.TextField(
         "HTML",
         help_text="A whole page with {{ content }} where the mail's HTML goes, and {{ preheader }} where its "
-        "preview line goes. Style sheets in <style> are inlined; @media rules stay.",
+        "preview line goes. Its style elements are inlined; their @media rules stay.",
     )
     text = models.TextField(
         blank=True, help_text="The same for the plain text, with {{ content }}. Empty: no frame."
