@@ -35,7 +35,7 @@ class Holdings:
         self._paces = Paces()
         self._directory = Directory()
         self._books = Books(owner, threads=self._threads, leases=self.leases)
-        self._is_narrow = True  # fewer runs than threads
+        self._is_narrow = True  # no run waits for a thread
         self._suspects_wait = False  # for nothing else to be under way
         self._lease_at = 0.0
 
@@ -95,7 +95,7 @@ class Holdings:
             for lease in asked:
                 lease.is_paused = True
             raise
-        self._is_narrow = self._books.under_way < self._threads.size
+        self._is_narrow = self._books.under_way <= 2 * self._threads.size
         runs = Counter(
             channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
         )
