@@ -24,7 +24,9 @@ from .waiting import Waiter
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks into the inbox while busy, should an announcement be lost
-LOOK_SOON = 0.05  # seconds, while another worker fans out: waiting for it would leave our threads without work
+LOOK_SOON = (
+    0.05  # seconds, while another worker fans out: waiting for it would leave our threads without work
+)
 LONGEST_WAIT = 5.0  # seconds between looks while idle
 PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is over
 
