@@ -177,8 +177,7 @@ class Books:
             run.lease.may_have_work = True
             # One at a time, and another worker waits for its turn: taken up again, it comes after.
             run.lease.is_paused |= run.lease.has_rival
-            if lane_id := run.items[0].claimed.lane_id:
-                run.lease.busy_lanes.discard(lane_id)
+            run.lease.busy_lanes -= {item.claimed.lane_id for item in run.items if item.claimed.lane_id}
         for result in results:
             # Accepted, it makes nothing due: what comes after it in its lane is looked for when the run ends.
             self._let_go(result.claimed, makes_work=result.decision.status != "delivered")

@@ -24,6 +24,9 @@ from .waiting import Waiter
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks into the inbox while busy, should an announcement be lost
+LOOK_SOON = (
+    0.05  # seconds, while another worker fans out: waiting for it would leave our threads without work
+)
 LONGEST_WAIT = 5.0  # seconds between looks while idle
 PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is over
 
@@ -50,6 +53,7 @@ class Engine:
         self._holdings = Holdings(owner, on_report=self._waiter.report)
         self._stopping = False
         self._announced = True
+        self._is_outdone = False  # another worker fans out just now
         self._looked = 0.0
 
     def stop(self) -> None:
@@ -72,7 +76,7 @@ class Engine:
                         pause = self._reconnect(error)
                     if pause is None:
                         continue
-                    if self._until_idle and pause > 0 and not self._holdings.leases:
+                    if self._until_idle and pause > 0 and not (self._holdings.leases or self._is_outdone):
                         break
                     self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
             # Not registered any more: a last slow send must not keep others from starting.
@@ -90,10 +94,14 @@ class Engine:
         """Do what can be done now; return how long to wait, or None to go on at once."""
         holdings = self._holdings
         if self._announced or time.monotonic() - self._looked > LOOK_EVERY:
-            self._announced = False
+            self._announced = self._is_outdone = False
             self._looked = time.monotonic()
             if read_agenda().has_events:
-                self._announced = fan_out() == BATCH  # more may wait
+                done = fan_out(waits=False)
+                self._announced = done == BATCH  # more may wait
+                if done is None:
+                    self._is_outdone = True
+                    self._looked -= LOOK_EVERY - LOOK_SOON
             holdings.look_again()
         holdings.settle()
         taken = holdings.take()
@@ -102,6 +110,8 @@ class Engine:
             return None
         if holdings.leases:
             return FLUSH_AFTER
+        if self._is_outdone:
+            return LOOK_SOON
         next_in = read_agenda().next_in
         if next_in <= 0:
             self._announced = True
