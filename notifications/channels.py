@@ -1,12 +1,14 @@
 """Channels: the rows that workers lease, kept in step with endpoints and SMTP profiles."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from zlib import crc32
 
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from events import prepared
+from events.prepared import array
 from smtpprofiles.models import SmtpProfile
 
 from .models import Channel, Circuit, Endpoint
@@ -36,6 +38,20 @@ def shard_of(key: str) -> int:
 def share(limit: int, shard: int) -> int:
     """Return how many of a destination's sends at once are a shard's; one alone goes where there is work."""
     return 1 if limit == 1 else (limit + SHARDS - 1 - shard) // SHARDS
+
+
+def wake(channel_ids: Iterable[int]) -> None:
+    """Make these channels due for new work, and tell whoever holds one of them; lock several by id before.
+
+    A leased channel's due time is its lease's end: its holder sees the higher wake instead.
+    """
+    prepared.run(
+        """UPDATE notifications_channel SET wake = wake + 1,
+             due_at = CASE WHEN leased_until IS NULL
+                           THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
+           WHERE id = ANY(%s::bigint[])""",
+        [array(channel_ids)],
+    )
 
 
 def follow(destination: Endpoint | SmtpProfile) -> None:
