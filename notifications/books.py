@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from events.ids import uuid7
 
 from . import breaker, circuits, judge, ration
-from .breaker import Answer
+from .breaker import DISABLED, Answer
 from .claim import Lease
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
@@ -166,7 +166,8 @@ class Books:
         for circuit, state in lost_causes.items():
             last = next((answer.detail for answer in reversed(self._answers[circuit]) if answer.detail), "")
             since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
-            pause(self._circuits[circuit], f"Disabled: everything has failed since {since}. {last}".strip())
+            reason = f"{DISABLED}everything has failed since {since}. {last}".strip()
+            pause(self._circuits[circuit], reason)
         self._ailing -= {circuit for circuit, answers in self._answers.items() if answers[-1].is_good}
         self._answers.clear()
         self._circuits.clear()
