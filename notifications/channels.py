@@ -1,6 +1,7 @@
 """Channels: the rows that workers lease, kept in step with endpoints and SMTP profiles."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from zlib import crc32
 
 from django.db import connection, transaction
@@ -11,6 +12,7 @@ from events import prepared
 from events.prepared import array
 from smtpprofiles.models import SmtpProfile
 
+from .breaker import State
 from .models import Channel, Circuit, Endpoint
 
 # Two shards let two processes serve one busy endpoint; a lane always stays on one of them.
@@ -80,16 +82,6 @@ def follow(destination: Endpoint | SmtpProfile) -> None:
             {"paused": paused, "circuit": circuit, "changes": changes},
         )
         if changes and not paused:
-            Circuit.objects.filter(pk=circuit).update(
-                failures=0,
-                failed_deliveries=0,
-                last_failed=None,
-                timeouts=0,
-                failing_since=None,
-                opened_at=None,
-                probe_at=None,
-                probes=0,
-                closed_at=Now(),
-            )
+            Circuit.objects.filter(pk=circuit).update(**asdict(State()) | {"closed_at": Now()})
         elif not paused:
             Circuit.objects.filter(pk=circuit, opened_at__isnull=False).update(probe_at=Now())
