@@ -56,8 +56,15 @@ def resume(destination: Endpoint | SmtpProfile, *, per_minute: int | None = None
     destination.is_active, destination.paused_reason = True, ""
     # Together: no worker finds it open without its rate. The circuit last, as everybody locks it after the rest.
     with transaction.atomic():
-        destination.save(update_fields=["is_active", "paused_reason"])
-        Circuit.objects.filter(pk=destination.circuit.pk).update(
-            backlog_left=found.deliveries if per_minute else 0, backlog_per_minute=per_minute
-        )
+        destination.save(update_fields=["is_active", "paused_reason", "updated_at"])
+        let_go(destination, deliveries=found.deliveries, per_minute=per_minute)
     return found
+
+
+def let_go(
+    destination: Endpoint | SmtpProfile, *, deliveries: int = 0, per_minute: int | None = None
+) -> None:
+    """Set the rate of what waits: so many deliveries at `per_minute`; without one, at none of its own."""
+    Circuit.objects.filter(pk=destination.circuit.pk).update(
+        backlog_left=deliveries if per_minute else 0, backlog_per_minute=per_minute
+    )

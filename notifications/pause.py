@@ -29,7 +29,7 @@ def pause(lease: Lease, reason: str) -> None:
         # may be what cannot be read.
         for destination in found.only("pk", "is_active", "paused_reason"):
             destination.paused_reason = reason
-            destination.save(update_fields=["paused_reason"])
+            destination.save(update_fields=["paused_reason", "updated_at"])
             log.warning("paused", destination=type(destination).__name__, pk=destination.pk, reason=reason)
 
 

@@ -72,6 +72,14 @@ class DestinationPage(Page[D]):
         name = f"{self.opts.app_label}_{self.opts.model_name}_resume"
         return [path("resume/", self.admin_site.admin_view(self.resume_view), name=name), *super().get_urls()]
 
+    def save_model(self, request: HttpRequest, obj: D, form: Any, change: bool) -> None:
+        """Save; one that this stops or lets go on is in the audit log, as after the buttons."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        with switch.edited(obj, request.user):
+            super().save_model(request, obj, form, change)
+
     def offers(self, name: str, row: D) -> bool:
         """Only what is not in use can be resumed."""
         return row.is_open == (name == "pause")
