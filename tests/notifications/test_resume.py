@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from events import sync
 from events.models import EventType, Queue
 from events.publish import publish
 from notifications import tasks
@@ -23,24 +22,9 @@ from smtpprofiles.models import SmtpProfile
 from tests import console_form
 from tests.factories import EndpointFactory, QueueFactory, SmtpProfileFactory, WebhookSubscriptionFactory
 
+pytestmark = pytest.mark.usefixtures("event_types")
+
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def catalog(db: None) -> None:
-    sync.sync()
-
-
-@pytest.fixture
-def console(client: Client, admin_user: Any) -> Client:
-    client.force_login(admin_user)
-    return client
-
-
-@pytest.fixture
-def hooks() -> Any:
-    queue = QueueFactory(name="invoices")
-    return WebhookSubscriptionFactory(name="hooks", queue=queue, endpoint=EndpointFactory(name="main"))
 
 
 def url(row: Any, page: str, *args: Any) -> str:
@@ -207,7 +191,7 @@ class TestTheFormOfADestination:
     def test_ticking_active_resumes_as_the_button_does_and_is_in_the_audit_log(
         self, console: Client, kind: str
     ) -> None:
-        row = EndpointFactory() if kind == "endpoint" else SmtpProfileFactory()
+        row: Any = EndpointFactory() if kind == "endpoint" else SmtpProfileFactory()
         subject = f"{'endpoint' if kind == 'endpoint' else 'smtp profile'} {row.pk}"
         page = url(row, "change", row.pk)
         shown = console_form.read(console.get(page), kind)
