@@ -74,11 +74,12 @@ class DestinationPage(Page[D]):
 
     def save_model(self, request: HttpRequest, obj: D, form: Any, change: bool) -> None:
         """Save; one that this stops or lets go on is in the audit log, as after the buttons."""
+        save: Any = super().save_model  # the checker loses the type of either
         if not change:
-            super().save_model(request, obj, form, change)
+            save(request, obj, form, change)
             return
         with switch.edited(obj, request.user):
-            super().save_model(request, obj, form, change)
+            save(request, obj, form, change)
 
     def offers(self, name: str, row: D) -> bool:
         """Only what is not in use can be resumed."""

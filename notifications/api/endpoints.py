@@ -129,7 +129,8 @@ class EndpointViewSet(ConfigViewSet):
 
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save; one that this stops or lets go on is in the audit log, as after the verbs."""
-        with switch.edited(serializer.instance, _actor(self.request)):
+        endpoint: Any = serializer.instance
+        with switch.edited(endpoint, _actor(self.request)):
             super().perform_update(serializer)
 
     @extend_schema(request=PauseSerializer, responses={200: BacklogSerializer})
