@@ -13,7 +13,7 @@ from smtpprofiles.models import SmtpProfile
 from .models import Endpoint, Parameter, Subscription
 from .retry import Schedule
 from .transports.base import Transport
-from .transports.email import EmailDestination, EmailTransport
+from .transports.email import EmailTransport
 from .transports.webhook import WebhookDestination, WebhookTransport
 
 # A change in the admin acts within this time, in seconds; reading again each time would cost statements.
@@ -165,22 +165,14 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
             timeout=webhook.timeout_seconds,
         )
     profile = SmtpProfile.objects.get(pk=profile_id or 0)
-    mail = EmailDestination(
-        host=profile.host,
-        port=profile.port,
-        security=profile.security,
-        username=profile.username,
-        password=profile.password,
-        from_address=profile.from_address,
-        timeout_seconds=profile.timeout_seconds,
-        ca_certificate=profile.ca_certificate,
-    )
+    account = profile.account()
     limits = (profile.max_connections, profile.rate_per_minute)
-    return (mail, limits, profile.from_name, profile.reply_to), lambda: Sender(
-        transport=EmailTransport(mail),
+    names = (profile.from_address, profile.from_name, profile.reply_to)
+    return (account, limits, names), lambda: Sender(
+        transport=EmailTransport(account, from_address=profile.from_address),
         max_in_flight=profile.max_connections,
         rate_per_minute=profile.rate_per_minute,
-        timeout=mail.timeout_seconds,
+        timeout=account.timeout_seconds,
         from_name=profile.from_name,
         from_address=profile.from_address,
         reply_to=profile.reply_to,

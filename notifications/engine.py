@@ -49,6 +49,7 @@ class Engine:
         self._budget = budget
         self._until_idle = until_idle
         self._waiter = Waiter()
+        self._registration = Registration()
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid7().hex[-8:]}"
         self._holdings = Holdings(owner, on_report=self._waiter.report)
         self._stopping = False
@@ -63,25 +64,12 @@ class Engine:
 
     def run(self) -> int:
         """Work until the budget or the work ends; return how many tries were settled."""
-        ends = time.monotonic() + self._budget if self._budget is not None else float("inf")
         try:
-            with Registration() as registration:
-                while not self._stopping and time.monotonic() < ends:
-                    try:
-                        self._waiter.listen()
-                        if registration.beat(now=self._waiter.heard_stop):
-                            break
-                        pause = self._step()
-                    except (OperationalError, InterfaceError) as error:
-                        pause = self._reconnect(error)
-                    if pause is None:
-                        continue
-                    if self._until_idle and pause > 0 and not (self._holdings.leases or self._is_outdone):
-                        break
-                    self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
-            # Not registered any more: a last slow send must not keep others from starting.
-            self._hand_over()
+            self._work()
+            has_left = self._leave()
             self._finish()
+            if not has_left:
+                self._leave()
         except Exception:
             self._save_what_is_known()
             raise
@@ -89,6 +77,35 @@ class Engine:
             self._holdings.close()
             self._waiter.close()
         return self._holdings.settled
+
+    def _work(self) -> None:
+        ends = time.monotonic() + self._budget if self._budget is not None else float("inf")
+        while not self._stopping and time.monotonic() < ends:
+            try:
+                self._waiter.listen()
+                if self._registration.beat(now=self._waiter.heard_stop):
+                    return
+                pause = self._step()
+                if pause is None:
+                    continue
+                if self._until_idle and pause > 0 and not (self._holdings.leases or self._is_outdone):
+                    return
+            except (OperationalError, InterfaceError) as error:
+                pause = self._reconnect(error)
+            self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
+
+    def _leave(self) -> bool:
+        """Hand over, registered no more: a last slow send must not keep others from starting.
+
+        False where the database is away, which must not keep us from settling once it is back.
+        """
+        try:
+            self._registration.end()
+            self._hand_over()
+        except (OperationalError, InterfaceError) as error:
+            self._reconnect(error)
+            return False
+        return True
 
     def _step(self) -> float | None:
         """Do what can be done now; return how long to wait, or None to go on at once."""
@@ -121,6 +138,7 @@ class Engine:
     def _save_what_is_known(self) -> None:
         """After a bug of ours: write down what was sent, and give back the rest, before the worker ends."""
         try:
+            self._registration.end()
             self._finish()
         except Exception:
             log.exception("not everything was settled; its leases run out")

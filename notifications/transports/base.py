@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read and kept
+# A receiver that asks for a longer pause is tried again after this one.
+LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
 class Verdict(StrEnum):
@@ -41,7 +43,7 @@ class Outcome:
     # reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
     error_class: str = ""
     detail: str = ""  # one plain sentence for support staff
-    retry_after: timedelta | None = None  # the other side's wish, at most a day
+    retry_after: timedelta | None = None  # the other side's wish, at most LONGEST_RETRY_AFTER
     address: str = ""  # "203.0.113.7:443"
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
