@@ -13,6 +13,7 @@ from events.admin.pausable import PausablePage
 from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
 from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.parameter_form import ParameterForm
 
 
 class RecipientInline(TabularInline[Recipient, Subscription]):
@@ -29,6 +30,7 @@ class ParameterInline(TabularInline[Parameter, Subscription]):
     """Webhooks only: name/value pairs of the callout."""
 
     model = Parameter
+    form = ParameterForm
     formset = ParameterFormSet
     extra = 0
     verbose_name_plural = "parameters (webhooks only)"
@@ -91,6 +93,16 @@ class SubscriptionAdmin(PausablePage[Subscription]):
             {
                 "fields": ["endpoint", "email_template", "profile"],
                 "description": "Add the endpoint first, on its own page: that shows its signing secret.",
+            },
+        ),
+        (
+            "The body of the callout",
+            {
+                "fields": ["payload_template"],
+                "description": "For receivers that dictate their own JSON, such as chat tools. Write the whole body: "
+                '{"text": "Invoice {{ invoice.number }}", "event": {{ data }}}. Values are escaped for JSON; '
+                "{{ value | json }} writes a whole value with its quotes, {{ data }} the payload byte for byte, "
+                "{{ parameters.NAME }} a parameter placed in the body.",
             },
         ),
     ]
