@@ -55,12 +55,12 @@ class Placed:
     query: Pairs
 
 
-def given(rows: Iterable[Parameter]) -> tuple[Given, ...]:
-    """Return rows as values; a secret that no key opens becomes its trouble."""
+def given(rows: Iterable[Parameter], *, with_secrets: bool = True) -> tuple[Given, ...]:
+    """Return rows as values, in order; a secret that no key opens becomes its trouble."""
     found = []
     for row in rows:
         secret = trouble = ""
-        if row.is_secret:
+        if row.is_secret and with_secrets:
             try:
                 secret = row.secret
             except SecretUnreadable as error:

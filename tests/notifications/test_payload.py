@@ -41,7 +41,7 @@ def note(catalog: dict[str, EventType]) -> EventType:
 def test_the_payload_reaches_the_receiver_as_it_was_published_at_every_try(
     note: EventType, https_receiver: Any, template: str
 ) -> None:
-    subscription = WebhookSubscriptionFactory(payload_template=template)
+    subscription: Any = WebhookSubscriptionFactory(payload_template=template)
     https_receiver.script = lambda got: (500 if got.number == 1 else 204, {}, b"")
     publish("note.taken", EXACT, ordering_key="note:1")
     Engine(until_idle=True).run()
