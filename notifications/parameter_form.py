@@ -33,6 +33,7 @@ class ParameterForm(ModelForm[Parameter]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["if_missing"].required = False
         widget = self.fields["value"].widget
         if isinstance(widget, _ValueInput):
             widget.is_secret = bool(self["is_secret"].value())
@@ -40,3 +41,7 @@ class ParameterForm(ModelForm[Parameter]):
                 widget.attrs["placeholder"] = "stored; leave empty to keep it"
             elif widget.is_secret:
                 widget.attrs["placeholder"] = "write the secret again"
+
+    def clean_if_missing(self) -> str:
+        """Not chosen, it is as it would be in a new row."""
+        return self.cleaned_data["if_missing"] or Parameter.IfMissing.EMPTY.value

@@ -18,7 +18,7 @@ _DELIVERY = UUID("019aabcd-5e70-7c11-8d3e-2f4a5b6c7d8e")
 _SEQUENCE = 1042
 
 
-def of_sample(event_type: EventType, *, is_ordered: bool = True) -> Claimed:
+def of_sample(event_type: EventType, *, is_ordered: bool = True, subscription_id: int = 1) -> Claimed:
     """Return what a delivery of the event type's sample would be, always the same."""
     key = ""
     if event_type.ordering_prefix:
@@ -32,10 +32,11 @@ def of_sample(event_type: EventType, *, is_ordered: bool = True) -> Claimed:
         ordering_key=key,
         source=Event.Source.POSTED,
         sequence=_SEQUENCE if is_ordered else None,
+        subscription_id=subscription_id,
     )
 
 
-def of_event(event: Event, *, is_ordered: bool = True) -> Claimed:
+def of_event(event: Event, *, is_ordered: bool = True, subscription_id: int = 1) -> Claimed:
     """Return what a delivery of a past event would be; its number in the lane is made up."""
     return _claimed(
         event.type,
@@ -46,6 +47,7 @@ def of_event(event: Event, *, is_ordered: bool = True) -> Claimed:
         ordering_key=event.ordering_key,
         source=event.source,
         sequence=_SEQUENCE if is_ordered else None,
+        subscription_id=subscription_id,
     )
 
 
@@ -59,6 +61,7 @@ def _claimed(
     ordering_key: str,
     source: str,
     sequence: int | None,
+    subscription_id: int,
 ) -> Claimed:
     return Claimed(
         id=0,
@@ -68,7 +71,7 @@ def _claimed(
         lane_id=None if sequence is None else 0,
         sequence=sequence,
         status="pending",
-        subscription_id=0,
+        subscription_id=subscription_id,
         recipient="",
         attempt_count=0,
         crash_count=0,

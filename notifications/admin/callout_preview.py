@@ -112,9 +112,9 @@ class PreviewPage(Page[M]):
     def _shown(self, row: Subscription, event: Event | None, event_type: EventType) -> dict[str, Any]:
         is_ordered = row.queue.is_ordered
         claimed = (
-            sample.of_event(event, is_ordered=is_ordered)
+            sample.of_event(event, is_ordered=is_ordered, subscription_id=row.pk)
             if event
-            else sample.of_sample(event_type, is_ordered=is_ordered)
+            else sample.of_sample(event_type, is_ordered=is_ordered, subscription_id=row.pk)
         )
         draft = preview.Draft.of(row.queue.name, row.payload_template, row.parameters.all())
         try:

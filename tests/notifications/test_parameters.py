@@ -353,3 +353,22 @@ def test_a_delivery_whose_secret_was_deleted_is_held_and_says_so(catalog: Any, h
     assert (delivery.status, delivery.hold_cause) == ("held", "rendering")
     assert "the secret parameter “key”, which the subscription has no more" in delivery.last_error
     assert len(https_receiver.received) == 1
+
+
+def test_what_was_held_for_want_of_a_value_goes_once_there_is_one(catalog: Any, https_receiver: Any) -> None:
+    subscription: Any = WebhookSubscriptionFactory()
+    Parameter.objects.create(
+        subscription=subscription, name="segment", source="data", value="account.segment", if_missing="fail"
+    )
+    publish("invoice.posted", catalog["invoice.posted"].sample | {"account": {"id": "1001"}})
+    Engine(until_idle=True).run()
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.hold_cause, delivery.attempt_count) == ("held", "rendering", 0)
+    assert "Parameter “segment”: account.segment has no value in this event" in delivery.last_error
+    assert https_receiver.received == []
+
+    BillingObject.objects.create(kind="account", external_id="1001", state={"segment": "gold"})
+    operate.retry([delivery.pk], subscription.subscriber, "")
+    Engine(until_idle=True).run()
+    [request] = https_receiver.received
+    assert json.loads(request.body)["parameters"] == {"segment": "gold"}

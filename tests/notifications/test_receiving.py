@@ -246,7 +246,7 @@ def test_a_developer_sees_each_mail_in_the_sink(settings: Any) -> None:
                 username="billing",
                 password="for-tests",
                 from_address="billing@example.com",
-            )  # fmt: skip
+            )
         )
         text = "From: billing@example.com\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nThe text.\r\n"
         outcome = transport.send(Message(id="dlv_1", body=text, recipient="ada@example.com"))
