@@ -11,7 +11,9 @@ from events import ids
 from . import payload_template
 from .data_source import DataSource
 from .fetch import Claimed
-from .parameters import Given, Pairs, as_json, place
+from .parameters import Given, Pairs, ParameterFault, as_json, place
+
+MAX_BODY = 1024 * 1024  # bytes, around a payload of at most 256 KB
 
 
 class Wording(Protocol):
@@ -46,6 +48,10 @@ def compose(claimed: Claimed, wording: Wording, context: Mapping[str, Any]) -> t
         )
     else:
         body = _standard(claimed, wording.queue, as_json(placed.body) if placed.body else "{}")
+    if (length := len(body.encode())) > MAX_BODY:
+        raise ParameterFault(
+            f"The body has {length:,} bytes with its parameters; {MAX_BODY:,} are sent. Leave some of them out."
+        )
     return body, placed.headers, placed.query
 
 

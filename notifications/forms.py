@@ -207,7 +207,8 @@ class ParameterFormSet(_PartFormSet[Parameter]):
     def check_all(self, rows: list[Parameter]) -> None:
         """For webhooks only, none in another's way, and all that the payload template names."""
         vet_callout.check_parameters(self.instance, rows)
-        vet_callout.check_named_parameters(self.instance, rows)
+        if offered := getattr(self.instance, "offered", None):
+            vet_callout.check_payload_template(self.instance, offered, rows)
 
 
 class FilterFormSet(_PartFormSet[Filter]):

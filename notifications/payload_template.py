@@ -48,16 +48,16 @@ def tokens(template: str) -> set[str]:
     }
 
 
-def check(template: str, offered: Offer, *, names: Collection[str] | None = None) -> None:
+def check(template: str, offered: Offer, *, parameters: Mapping[str, str] | None = None) -> None:
     """Raise a ValidationError for a template that breaks, names what it may not, or makes no JSON of a sample.
 
-    `names` are those of the parameters placed in the body; None: they are checked elsewhere.
+    `parameters` are those placed in the body, by name, each with a sample; None: they are checked elsewhere.
     """
     liquid.check(template)
     refuse_illegal(tokens(template), offered)
     used = {name.partition(".")[2] for name in liquid.names(template) if name.partition(".")[0] == PARAMETERS}
-    if names is not None:
-        check_parameters(template, names)
+    if parameters is not None:
+        _check_parameters(template, parameters)
     for event_type in offered.event_types:
         sample = json.dumps(event_type.sample, ensure_ascii=False)
         context = {**event_type.sample, **sample_core(offered, event_type.code)}
@@ -67,8 +67,8 @@ def check(template: str, offered: Offer, *, names: Collection[str] | None = None
                 context,
                 DataSource({}, ""),
                 data=sample,
-                # Whatever their values are: right inside quotes, and alone.
-                parameters=dict.fromkeys(used, "1"),
+                # Where nothing is known of them: right inside quotes, and alone.
+                parameters={**dict.fromkeys(used, "1"), **(parameters or {})},
             )
         except liquid.TemplateFault as fault:
             raise ValidationError(
@@ -76,7 +76,7 @@ def check(template: str, offered: Offer, *, names: Collection[str] | None = None
             ) from fault
 
 
-def check_parameters(template: str, names: Collection[str]) -> None:
+def _check_parameters(template: str, names: Collection[str]) -> None:
     """Raise a ValidationError for a parameter that a template names and the body does not have."""
     for name in sorted(liquid.names(template)):
         group, _, parameter = name.partition(".")

@@ -112,15 +112,13 @@ def check_payload_template(
         return
     if subscription.email_template_id:
         raise ValidationError("Leave this empty: a payload template is for webhooks only.")
-    payload_template.check(template, offered, names=None if parameters is None else in_body(parameters))
+    payload_template.check(template, offered, parameters=None if parameters is None else _samples(parameters))
 
 
-def check_named_parameters(subscription: Subscription, parameters: Iterable[Parameter]) -> None:
-    """Refuse parameters that lack one which the payload template names."""
-    if subscription.payload_template:
-        payload_template.check_parameters(subscription.payload_template, in_body(parameters))
-
-
-def in_body(parameters: Iterable[Parameter]) -> list[str]:
-    """Return the names of those placed in the body."""
-    return [row.name for row in parameters if row.placement == Parameter.Placement.BODY]
+def _samples(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """Return the parameters placed in the body, by name, with what each may be."""
+    return {
+        row.name: "a secret text" if row.is_secret else row.value if row.source == row.Source.STATIC else "1"
+        for row in parameters
+        if row.placement == Parameter.Placement.BODY
+    }

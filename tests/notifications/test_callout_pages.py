@@ -32,7 +32,7 @@ def types(db: None) -> dict[str, EventType]:
 def endpoint(types: dict[str, EventType]) -> Endpoint:
     QueueFactory(name="everything")
     made: Any = EndpointFactory()
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 @pytest.fixture

@@ -226,6 +226,17 @@ def test_what_servers_on_the_way_would_cut_is_not_sent(rows: list[Given], fault:
         placed(*rows)
 
 
+def test_a_body_that_its_parameters_make_too_long_is_held(catalog: Any, https_receiver: Any) -> None:
+    subscription: Any = WebhookSubscriptionFactory()
+    for number in range(5):
+        Parameter.objects.create(subscription=subscription, name=f"n{number}", value="invoice.number")
+    data = {"account": {"id": "1"}, "invoice": {"id": "1", "number": "x" * 220_000, "total": "1.00"}}
+    publish("invoice.posted", data)
+    Engine(until_idle=True).run()
+    assert "1,048,576 are sent. Leave some of them out." in Delivery.objects.get().last_error
+    assert https_receiver.received == []
+
+
 @pytest.mark.parametrize(
     ("name", "placement", "fault"),
     [

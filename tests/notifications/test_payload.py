@@ -120,7 +120,11 @@ def test_a_template_takes_from_billing_objects_what_the_payload_lacks(
         ('{"a": "{{ data.invoice.numbr }}"}', "Did you mean “invoice.number”?"),
         ('{"a": "{{ contact.email }}"}', "contact tokens exist for email only"),
         ('{"a": "{{ data.contact.email }}"}', "contact tokens exist for email only"),
-        ('{"a": {{ parameters.unknown }}}', "The parameters placed in the body: parameters.known."),
+        (
+            '{"a": {{ parameters.unknown }}}',
+            "The parameters placed in the body: parameters.key, parameters.known.",
+        ),
+        ('{"a": {{ parameters.key }}}', "Put text values in quotes"),
         ('{"a": "{{ invoice.number"}', "never closed"),
         ('{% include "x" %}', "unexpected tag"),
     ],
@@ -130,8 +134,8 @@ def test_a_template_is_tried_before_it_is_saved(
 ) -> None:
     offered = offer([catalog["invoice.posted"], catalog["invoice.overdue"]], medium="webhook")
     if not fault:
-        payload_template.check(template, offered, names=["known"])
+        payload_template.check(template, offered, parameters={"known": "1", "key": "a secret"})
         return
     with pytest.raises(ValidationError) as caught:
-        payload_template.check(template, offered, names=["known"])
+        payload_template.check(template, offered, parameters={"known": "1", "key": "a secret"})
     assert fault in " ".join(caught.value.messages)
