@@ -59,6 +59,8 @@ def complete(message: Message, claimed: Claimed, notification: Notification) -> 
             query=message.query,
             recipient=message.recipient,
         )
+    if claimed.body is None and not notification.parameters:
+        return message
     try:
         return secret_values.fill(message, notification.parameters, is_new=claimed.body is None)
     except ParameterFault as error:
