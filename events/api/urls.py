@@ -4,7 +4,6 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from .catalog import EventTypesView
 from .configuration import GrantViewSet, QueueViewSet, SubscriberViewSet
 from .events import EventBatchView, EventsView
 from .openapi import DocsView
@@ -17,7 +16,6 @@ router.register("grants", GrantViewSet)
 urlpatterns = [
     path("events/", EventsView.as_view(), name="events"),
     path("events/batch/", EventBatchView.as_view(), name="event-batch"),
-    path("event-types/", EventTypesView.as_view(), name="event-types"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     path("", include(router.urls)),

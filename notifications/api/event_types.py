@@ -11,7 +11,7 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.catalog import EventTypeSerializer, EventTypeView
+from events.api.catalog import EventTypeSerializer, EventTypesView, EventTypeView
 from events.api.wire import JSON
 from events.models import EventType, Scope
 from notifications import callout_schema
@@ -38,6 +38,12 @@ class EventTypeWithCalloutSerializer(EventTypeSerializer):
         path = reverse(name, args=[event_type.code])
         request = self.context.get("request")
         return request.build_absolute_uri(path) if request else path
+
+
+class EventTypesWithCalloutView(EventTypesView):
+    """The event types that can be published."""
+
+    serializer_class = EventTypeWithCalloutSerializer
 
 
 class EventTypeWithCalloutView(EventTypeView):
