@@ -19,10 +19,9 @@ from notifications import operate
 from notifications.engine import Engine
 from notifications.models import Delivery, Parameter
 from notifications.sinks.inspector import Inspector
-from notifications.transports.base import Message
-from notifications.transports.email import EmailDestination, EmailTransport
-from tests.factories import WebhookSubscriptionFactory
+from tests.factories import EmailSubscriptionFactory, SmtpProfileFactory, WebhookSubscriptionFactory
 from tests.processes import ROOT
+from tests.servers import PASSWORD, USERNAME
 
 DOCUMENT = (ROOT / "docs" / "receiving-webhooks.md").read_text()
 # Of the public suites: the code must verify what others have signed, too.
@@ -222,10 +221,12 @@ def test_a_developer_sees_each_callout_in_the_sink(
     assert (Path(bundle).parent / "ca.key").stat().st_mode & 0o077 == 0
 
 
-def test_a_developer_sees_each_mail_in_the_sink(settings: Any) -> None:
+def test_a_developer_sees_each_mail_in_the_sink(catalog: Any, settings: Any) -> None:
+    SmtpProfileFactory()
+    EmailSubscriptionFactory(address="ada@example.com", email_template__text="The text.")
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "smtp_sink", "--port=0", "--count=1", "--username=billing",
-         "--password=for-tests"],
+        [sys.executable, "manage.py", "smtp_sink", "--port=0", "--count=1", f"--username={USERNAME}",
+         f"--password={PASSWORD}"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -238,22 +239,13 @@ def test_a_developer_sees_each_mail_in_the_sink(settings: Any) -> None:
         [entry] = re.findall(r"OUTBOUND_CONNECT_TO=(\S+)", told)
         [bundle] = re.findall(r"OUTBOUND_CA_BUNDLE=(\S+)", told)
         settings.OUTBOUND_CONNECT_TO, settings.OUTBOUND_CA_BUNDLE = [entry], bundle
-        transport = EmailTransport(
-            EmailDestination(
-                host="mail.example.test",
-                port=587,
-                security="starttls",
-                username="billing",
-                password="for-tests",
-                from_address="billing@example.com",
-            )
-        )
-        text = "From: billing@example.com\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nThe text.\r\n"
-        outcome = transport.send(Message(id="dlv_1", body=text, recipient="ada@example.com"))
+        publish("invoice.posted", catalog["invoice.posted"].sample)
+        Engine(until_idle=True).run()
         rest, _ = process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
-    assert outcome.verdict == "delivered", outcome
+    assert Delivery.objects.get().status == "delivered"
     assert "billing@example.com → ada@example.com (TLS, logged in as billing)" in rest
-    assert "Subject: Hello\n  | The text.\n1 messages." in rest
+    assert "Subject: Invoice Posted" in rest
+    assert "  | The text.\n1 messages." in rest
