@@ -10,7 +10,8 @@ from django.db import connection
 from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
-from .models import Endpoint, Parameter, Subscription
+from .models import Endpoint, Subscription
+from .parameters import Given, given
 from .retry import Schedule
 from .transports.base import Transport
 from .transports.email import EmailTransport
@@ -42,10 +43,11 @@ class Notification:
     is_paused: bool
     skips_failures: bool
     schedule: Schedule
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Given, ...]
     subject: str
     text: str
     html: str
+    payload_template: str = ""
 
 
 Destination = tuple[int | None, int | None]  # the ids of its endpoint and profile: one of the two
@@ -121,7 +123,8 @@ class Directory:
                         is_paused=row.is_paused or row.queue.is_paused,
                         schedule=Schedule.of(row.retry_seconds),
                         skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
-                        parameters=tuple(row.parameters.all()),
+                        parameters=given(row.parameters.all()),
+                        payload_template=row.payload_template,
                         subject=template.subject if template else "",
                         text=template.text if template else "",
                         html=template.html if template else "",

@@ -11,23 +11,9 @@ from events.models import EventType, Token
 
 from . import liquid
 from .models import EmailTemplate, Filter, Parameter, Recipient, Subscription
-from .tokens import CORE, Offer, offer, refusal, refuse_illegal
-
-# Headers that the callout sets itself, or that would change how the message is read.
-_OF_THE_MESSAGE = ("content-encoding", "content-length", "content-type", "date", "host", "idempotency-key")
-_OF_THE_CONNECTION = (
-    "connection",
-    "expect",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-)
-_OF_THE_CLIENT = ("accept", "accept-encoding", "authorization", "cookie", "origin", "referer", "user-agent")
-RESERVED_HEADERS = frozenset((*_OF_THE_MESSAGE, *_OF_THE_CONNECTION, *_OF_THE_CLIENT))
-RESERVED_PREFIXES = ("webhook-", "bellwether-", "proxy-", "sec-", "x-forwarded-")
+from .tokens import Offer, offer, refusal
+from .vet_callout import check_parameter, check_parameters, check_payload_template
+from .vet_source import check_source, check_token
 
 
 def concerned(subscription: Subscription, event_types: Iterable[EventType]) -> list[EventType]:
@@ -45,46 +31,16 @@ def offer_to(subscription: Subscription, event_types: Iterable[EventType]) -> Of
     return offer(types, medium="email" if subscription.email_template_id else "webhook")
 
 
-def check_source(source: str, offered: Offer, *, kind: liquid.Kind = "text") -> None:
-    """Refuse Liquid that does not compile, names an illegal token, or fails on a sample payload."""
-    liquid.check(source)
-    refuse_illegal(liquid.names(source), offered)
-    for event_type in offered.event_types:
-        try:
-            liquid.render(source, event_type.sample, kind=kind)
-        except liquid.TemplateFault as fault:
-            raise ValidationError(
-                f"It fails on the sample payload of {event_type.code}: {fault}", code="liquid"
-            ) from fault
-
-
-def check_parameter(parameter: Parameter, offered: Offer) -> None:
-    """Refuse an illegal token, Liquid at fault, or the name of a header that is not theirs to set."""
-    if parameter.source == Parameter.Source.TOKEN:
-        _check_token(parameter.value, offered, field="value")
-    elif parameter.source == Parameter.Source.LIQUID:
-        _field("value", lambda: check_source(parameter.value, offered))
-    if parameter.placement == Parameter.Placement.HEADER:
-        name = parameter.name.lower()
-        if name in RESERVED_HEADERS or name.startswith(RESERVED_PREFIXES):
-            raise ValidationError(
-                {
-                    "name": f"The header {parameter.name} is set by the callout itself. "
-                    "Choose another name, such as x-account."
-                }
-            )
-
-
 def check_filter(row: Filter, offered: Offer) -> None:
     """Refuse a token that is illegal, or that is not in the payload: filters see nothing else."""
-    _check_token(row.token, offered, field="token", in_payload=True)
+    check_token(row.token, offered, field="token", in_payload=True)
 
 
 def check_recipient(recipient: Recipient, offered: Offer) -> None:
     """Refuse an address token that is illegal, or that cannot hold an address."""
     if not recipient.token:
         return
-    token = _check_token(recipient.token, offered, field="token", in_payload=True)
+    token = check_token(recipient.token, offered, field="token", in_payload=True)
     if token.kind != Token.Kind.STRING:
         raise ValidationError(
             {"token": f"“{recipient.token}” holds no text; name one such as contact.email."}
@@ -115,7 +71,8 @@ def check_subscription(
 
     given = list(parameters), list(filters), list(recipients)
     attempt("email_template", "", check_template_of, subscription, offered)
-    attempt("parameters", "", check_medium_of_parameters, subscription, len(given[0]))
+    attempt("payload_template", "", check_payload_template, subscription, offered, given[0])
+    attempt("parameters", "", check_parameters, subscription, given[0])
     attempt("recipients", "", check_medium_of_recipients, subscription, len(given[2]))
     for parameter in given[0]:
         attempt("parameters", f"{parameter.name}: ", check_parameter, parameter, offered)
@@ -145,14 +102,6 @@ def check_destination(subscription: Subscription) -> None:
         raise ValidationError({"profile": "Leave this empty: an SMTP profile is for email only."})
     if not subscription.operations:
         raise ValidationError({"on_create": "Choose at least one of create, update and delete."})
-
-
-def check_medium_of_parameters(subscription: Subscription, count: int) -> None:
-    """Parameters belong to callouts."""
-    if count and subscription.email_template_id:
-        raise ValidationError(
-            "Parameters are added to callouts only. Remove them: an email's template names its tokens itself."
-        )
 
 
 def check_medium_of_recipients(subscription: Subscription, count: int) -> None:
@@ -219,19 +168,3 @@ def _users(template: EmailTemplate | None) -> list[tuple[Subscription, Offer]]:
         return []
     subscriptions = template.subscriptions.select_related("queue").prefetch_related("event_types")
     return [(each, offer_to(each, each.event_types.all())) for each in subscriptions]
-
-
-def _check_token(name: str, offered: Offer, *, field: str, in_payload: bool = False) -> Token:
-    token = offered.find(name)
-    if token is None:
-        raise ValidationError({field: refusal(name, offered)})
-    if in_payload and token.group == CORE:
-        raise ValidationError({field: f"“{name}” is no part of the payload. Name a token that is."})
-    return token
-
-
-def _field(name: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except ValidationError as error:
-        raise ValidationError({name: error.messages}) from error

@@ -1,5 +1,15 @@
 """The console's pages for who is told, and how it went."""
 
-from . import audit, delivery, endpoint, engine, event, mail, profile, subscription
+from . import audit, delivery, endpoint, engine, event, event_type, mail, profile, subscription
 
-__all__ = ["audit", "delivery", "endpoint", "engine", "event", "mail", "profile", "subscription"]
+__all__ = [
+    "audit",
+    "delivery",
+    "endpoint",
+    "engine",
+    "event",
+    "event_type",
+    "mail",
+    "profile",
+    "subscription",
+]

@@ -6,8 +6,9 @@ from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
 from .mail import EmailTemplate, ProfileRule
+from .parameter import Parameter
 from .records import Attempt, RenderedBody
-from .subscription import Filter, Parameter, Recipient, Subscription
+from .subscription import Filter, Recipient, Subscription
 
 __all__ = [
     "Attempt",

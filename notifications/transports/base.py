@@ -1,7 +1,7 @@
 """What every transport takes and returns: frozen values, and no models."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -29,6 +29,8 @@ class Message:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # webhook: added to the callout
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # webhook: added to the URL
     recipient: str = ""  # email only
+    # Every spelling of what no log may show.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,19 @@ class Outcome:
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
+
+    def without(self, secrets: tuple[str, ...]) -> "Outcome":
+        """Return it with these texts masked, also where the other side repeats them."""
+        if not secrets:
+            return self
+        told = {name: getattr(self, name) for name in _TEXTS}
+        for secret in secrets:
+            told = {name: text.replace(secret, MASK) for name, text in told.items()}
+        return replace(self, **told)
+
+
+MASK = "****"
+_TEXTS = ("detail", "request_headers", "response_headers", "response_body")
 
 
 class Transport(ABC):
