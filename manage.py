@@ -11,7 +11,10 @@ from project import embedded, keys
 # Commands that never read the database must not start one; nor may the one that says whether it runs.
 WITHOUT_DATABASE = {
     "help", "version", "--help", "-h", "--version", "collectstatic", "startapp", "bench", "health",
+    "smtp_sink", "webhook_sink",
 }  # fmt: skip
+# What runs in a fresh checkout, where nobody has given it keys.
+STARTS_ALONE = {"up", "smtp_sink", "webhook_sink"}
 
 
 def main() -> None:
@@ -19,9 +22,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     environ.Env.read_env(embedded.BASE_DIR / ".env", overwrite=False)
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
-    helping = command in WITHOUT_DATABASE or {"--help", "-h"} & set(sys.argv)
+    asks = bool({"--help", "-h"} & set(sys.argv))
+    helping = asks or command in WITHOUT_DATABASE
     try:
-        if command == "up" and not helping:
+        if command in STARTS_ALONE and not asks:
             # Before the settings read them.
             keys.ensure(embedded.BASE_DIR / "var")
         if not (helping or os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):

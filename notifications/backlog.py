@@ -25,7 +25,7 @@ class Backlog:
 
 
 def preview(destination: Endpoint | SmtpProfile) -> Backlog:
-    """Count what waits: lanes by their numbers, so that a long one costs no more than a short one."""
+    """Count what waits; what stands behind a held head waits for a person, and is not counted."""
     with connection.cursor() as cursor:
         cursor.execute(
             """WITH ours AS (SELECT id FROM notifications_channel WHERE circuit_id = %s),
@@ -33,11 +33,13 @@ def preview(destination: Endpoint | SmtpProfile) -> Backlog:
                  SELECT count(*) AS n, min(created_at) AS oldest FROM notifications_delivery
                  WHERE channel_id IN (SELECT id FROM ours) AND lane_id IS NULL AND status IN ('pending', 'retrying')),
                lanes AS (
-                 SELECT coalesce(sum(l.tail - l.next_sequence + 1), 0)::bigint AS n, count(*) AS lanes,
-                   min(d.created_at) AS oldest
-                 FROM notifications_lane l
-                 LEFT JOIN notifications_delivery d ON d.lane_id = l.id AND d.sequence = l.next_sequence
-                 WHERE l.channel_id IN (SELECT id FROM ours) AND l.due_at IS NOT NULL)
+                 SELECT coalesce(sum(w.n), 0)::bigint AS n, count(*) AS lanes, min(w.oldest) AS oldest
+                 FROM notifications_lane l CROSS JOIN LATERAL (
+                   -- Not by their numbers: some may have been cancelled or skipped.
+                   SELECT count(*) AS n, min(d.created_at) AS oldest FROM notifications_delivery d
+                   WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence
+                     AND d.status IN ('pending', 'retrying')) w
+                 WHERE l.channel_id IN (SELECT id FROM ours) AND l.due_at IS NOT NULL AND w.n > 0)
                SELECT loose.n + lanes.n, lanes.n, lanes.lanes, LEAST(loose.oldest, lanes.oldest) FROM loose, lanes""",
             [destination.circuit.pk],
         )
@@ -54,8 +56,15 @@ def resume(destination: Endpoint | SmtpProfile, *, per_minute: int | None = None
     destination.is_active, destination.paused_reason = True, ""
     # Together: no worker finds it open without its rate. The circuit last, as everybody locks it after the rest.
     with transaction.atomic():
-        destination.save(update_fields=["is_active", "paused_reason"])
-        Circuit.objects.filter(pk=destination.circuit.pk).update(
-            backlog_left=found.deliveries if per_minute else 0, backlog_per_minute=per_minute
-        )
+        destination.save(update_fields=["is_active", "paused_reason", "updated_at"])
+        let_go(destination, deliveries=found.deliveries, per_minute=per_minute)
     return found
+
+
+def let_go(
+    destination: Endpoint | SmtpProfile, *, deliveries: int = 0, per_minute: int | None = None
+) -> None:
+    """Set the rate of what waits: so many deliveries at `per_minute`; without one, at none of its own."""
+    Circuit.objects.filter(pk=destination.circuit.pk).update(
+        backlog_left=deliveries if per_minute else 0, backlog_per_minute=per_minute
+    )

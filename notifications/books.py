@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from events.ids import uuid7
 
 from . import breaker, circuits, judge, ration
-from .breaker import Answer
+from .breaker import DISABLED, Answer
 from .claim import Lease
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
-from .pause import pause, rest
+from .pause import pause, stop_at_fault
 from .sending import TELLS_EVERY, Ended, Run, Sent, Threads
 from .settle import Result, settle
 from .transports.base import Verdict
@@ -129,7 +129,7 @@ class Books:
             for lease in self._leases.values()
             if renewing or (lease.channel_id in touched and not lease.is_lost)
         ]
-        self._stop_at_fault(results)
+        stop_at_fault(results, self._leases)
         if leases or results:
             settle(results, leases=leases, freed=untried, worker=self._owner)
         # Only now: had the statement failed, it would be repeated with the same attempts.
@@ -146,17 +146,6 @@ class Books:
             ration.give_back(+self._unused)
         self._unused.clear()
 
-    def _stop_at_fault(self, results: list[Result]) -> None:
-        """Pause what is itself at fault and rest what asked for it, before the results are written."""
-        for result in results:
-            lease = self._leases.get(result.claimed.channel_id)
-            if lease is None or lease.epoch != result.claimed.epoch:
-                continue
-            if result.decision.pause_reason:
-                pause(lease, result.decision.pause_reason)
-            if result.decision.channel_wait:
-                rest(lease, result.decision.channel_wait.total_seconds(), "asked")
-
     def _tell_circuits(self) -> None:
         """Write down how ailing destinations fare; disable those that have failed for days."""
         if not self._answers:
@@ -166,7 +155,8 @@ class Books:
         for circuit, state in lost_causes.items():
             last = next((answer.detail for answer in reversed(self._answers[circuit]) if answer.detail), "")
             since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
-            pause(self._circuits[circuit], f"Disabled: everything has failed since {since}. {last}".strip())
+            reason = f"{DISABLED}everything has failed since {since}. {last}".strip()
+            pause(self._circuits[circuit], reason)
         self._ailing -= {circuit for circuit, answers in self._answers.items() if answers[-1].is_good}
         self._answers.clear()
         self._circuits.clear()
@@ -177,8 +167,7 @@ class Books:
             run.lease.may_have_work = True
             # One at a time, and another worker waits for its turn: taken up again, it comes after.
             run.lease.is_paused |= run.lease.has_rival
-            if lane_id := run.items[0].claimed.lane_id:
-                run.lease.busy_lanes.discard(lane_id)
+            run.lease.busy_lanes -= {item.claimed.lane_id for item in run.items if item.claimed.lane_id}
         for result in results:
             # Accepted, it makes nothing due: what comes after it in its lane is looked for when the run ends.
             self._let_go(result.claimed, makes_work=result.decision.status != "delivered")

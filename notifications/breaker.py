@@ -18,6 +18,8 @@ OPENS_AFTER = 5  # failures in a row
 FIRST_PROBE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 DISABLED_AFTER = timedelta(days=5)
+# How the reason of a destination begins that was disabled after failing for so long.
+DISABLED = "Disabled: "
 # Seconds in which a circuit that was closed doubles what may be in flight, from one.
 SLOW_START = 5.0
 

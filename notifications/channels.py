@@ -1,14 +1,18 @@
 """Channels: the rows that workers lease, kept in step with endpoints and SMTP profiles."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from zlib import crc32
 
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from events import prepared
+from events.prepared import array
 from smtpprofiles.models import SmtpProfile
 
+from .breaker import State
 from .models import Channel, Circuit, Endpoint
 
 # Two shards let two processes serve one busy endpoint; a lane always stays on one of them.
@@ -38,6 +42,20 @@ def share(limit: int, shard: int) -> int:
     return 1 if limit == 1 else (limit + SHARDS - 1 - shard) // SHARDS
 
 
+def wake(channel_ids: Iterable[int]) -> None:
+    """Make these channels due for new work, and tell whoever holds one of them; lock several by id before.
+
+    A leased channel's due time is its lease's end: its holder sees the higher wake instead.
+    """
+    prepared.run(
+        """UPDATE notifications_channel SET wake = wake + 1,
+             due_at = CASE WHEN leased_until IS NULL
+                           THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
+           WHERE id = ANY(%s::bigint[])""",
+        [array(channel_ids)],
+    )
+
+
 def follow(destination: Endpoint | SmtpProfile) -> None:
     """Open or pause the channels of an endpoint or profile as it says; opened ones are due at once.
 
@@ -64,16 +82,6 @@ def follow(destination: Endpoint | SmtpProfile) -> None:
             {"paused": paused, "circuit": circuit, "changes": changes},
         )
         if changes and not paused:
-            Circuit.objects.filter(pk=circuit).update(
-                failures=0,
-                failed_deliveries=0,
-                last_failed=None,
-                timeouts=0,
-                failing_since=None,
-                opened_at=None,
-                probe_at=None,
-                probes=0,
-                closed_at=Now(),
-            )
+            Circuit.objects.filter(pk=circuit).update(**asdict(State()) | {"closed_at": Now()})
         elif not paused:
             Circuit.objects.filter(pk=circuit, opened_at__isnull=False).update(probe_at=Now())

@@ -13,7 +13,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from . import breaker
+from . import breaker, channels
 from .breaker import Answer, State
 from .claim import Lease
 from .runners import ALIVE
@@ -205,13 +205,8 @@ def _offer_a_probe(cursor: CursorWrapper, circuit: int) -> None:
         {"circuit": circuit},
     )
     offered += cursor.fetchall()
-    # Whoever gives one of these back meanwhile has not seen it: its wake counter tells.
-    cursor.execute(
-        """UPDATE notifications_channel SET wake = wake + 1,
-             due_at = CASE WHEN leased_until IS NULL THEN now() ELSE due_at END
-           WHERE id = ANY(%s)""",
-        [[channel for (channel,) in offered]],
-    )
+    # Whoever gives one of these back meanwhile has not seen it.
+    channels.wake(channel for (channel,) in offered)
 
 
 def _all_is_due(cursor: CursorWrapper, circuit: int) -> None:

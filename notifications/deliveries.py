@@ -94,14 +94,7 @@ def write(drafts: list[Draft]) -> None:
             array(draft.undeliverable for draft in drafts),
         ],
     )
-    # A leased channel's due time is its lease's end: its holder sees the higher wake instead.
-    prepared.run(
-        """UPDATE notifications_channel SET wake = wake + 1,
-             due_at = CASE WHEN leased_until IS NULL
-                           THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
-           WHERE id = ANY(%s::bigint[])""",
-        [array(set(placed) - {None})],
-    )
+    channels.wake(channel for channel in set(placed) if channel)
 
 
 def _channels(

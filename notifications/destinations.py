@@ -11,10 +11,11 @@ from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
 from .assemble import Letter, letter_of
-from .models import Endpoint, Parameter, Subscription
+from .models import Endpoint, Subscription
+from .parameters import Given, given
 from .retry import Schedule
 from .transports.base import Transport
-from .transports.email import EmailDestination, EmailTransport
+from .transports.email import EmailTransport
 from .transports.webhook import WebhookDestination, WebhookTransport
 
 # A change in the admin acts within this time, in seconds; reading again each time would cost statements.
@@ -43,7 +44,8 @@ class Notification:
     is_paused: bool
     skips_failures: bool
     schedule: Schedule
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[Given, ...]
+    payload_template: str = ""
     letter: Letter | None = None  # email only
     fault: str = ""  # why there is no letter
     opt_out_of: int | None = None  # the subscription that recipients may opt out of
@@ -123,10 +125,11 @@ class Directory:
                         is_paused=row.is_paused or row.queue.is_paused,
                         schedule=Schedule.of(row.retry_seconds),
                         skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
-                        parameters=tuple(row.parameters.all()),
                         letter=letter,
                         fault=fault,
                         opt_out_of=row.pk if row.allows_opt_out else None,
+                        parameters=given(row.parameters.all()),
+                        payload_template=row.payload_template,
                     ),
                 )
         return {pk: self._notifications[pk][1] for pk in wanted}
@@ -177,22 +180,14 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
             timeout=webhook.timeout_seconds,
         )
     profile = SmtpProfile.objects.get(pk=profile_id or 0)
-    mail = EmailDestination(
-        host=profile.host,
-        port=profile.port,
-        security=profile.security,
-        username=profile.username,
-        password=profile.password,
-        from_address=profile.from_address,
-        timeout_seconds=profile.timeout_seconds,
-        ca_certificate=profile.ca_certificate,
-    )
+    account = profile.account()
     limits = (profile.max_connections, profile.rate_per_minute)
-    return (mail, limits, profile.from_name, profile.reply_to), lambda: Sender(
-        transport=EmailTransport(mail),
+    names = (profile.from_address, profile.from_name, profile.reply_to)
+    return (account, limits, names), lambda: Sender(
+        transport=EmailTransport(account, from_address=profile.from_address),
         max_in_flight=profile.max_connections,
         rate_per_minute=profile.rate_per_minute,
-        timeout=mail.timeout_seconds,
+        timeout=account.timeout_seconds,
         from_name=profile.from_name,
         from_address=profile.from_address,
         reply_to=profile.reply_to,

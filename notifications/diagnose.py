@@ -6,14 +6,12 @@ from django.db import models
 
 from smtpprofiles.models import SmtpProfile
 
-from .breaker import SLOW_START
+from .breaker import DISABLED, SLOW_START
 from .models import Channel, Circuit, Endpoint
 
 Destination = Endpoint | SmtpProfile
 Rest = Channel.RestCause
 
-# How the reason of a destination begins that was disabled after failing for days.
-DISABLED = "Disabled: "
 # A circuit that closed so recently may still be in its slow start.
 RECOVERS_FOR = timedelta(seconds=10 * SLOW_START)
 # A channel whose rate was used up so recently is still limited by it: tokens come several at a time.

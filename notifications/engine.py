@@ -24,6 +24,9 @@ from .waiting import Waiter
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks into the inbox while busy, should an announcement be lost
+LOOK_SOON = (
+    0.05  # seconds, while another worker fans out: waiting for it would leave our threads without work
+)
 LONGEST_WAIT = 5.0  # seconds between looks while idle
 PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is over
 
@@ -46,10 +49,12 @@ class Engine:
         self._budget = budget
         self._until_idle = until_idle
         self._waiter = Waiter()
+        self._registration = Registration()
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid7().hex[-8:]}"
         self._holdings = Holdings(owner, on_report=self._waiter.report)
         self._stopping = False
         self._announced = True
+        self._is_outdone = False  # another worker fans out just now
         self._looked = 0.0
 
     def stop(self) -> None:
@@ -59,25 +64,12 @@ class Engine:
 
     def run(self) -> int:
         """Work until the budget or the work ends; return how many tries were settled."""
-        ends = time.monotonic() + self._budget if self._budget is not None else float("inf")
         try:
-            with Registration() as registration:
-                while not self._stopping and time.monotonic() < ends:
-                    try:
-                        self._waiter.listen()
-                        if registration.beat(now=self._waiter.heard_stop):
-                            break
-                        pause = self._step()
-                    except (OperationalError, InterfaceError) as error:
-                        pause = self._reconnect(error)
-                    if pause is None:
-                        continue
-                    if self._until_idle and pause > 0 and not self._holdings.leases:
-                        break
-                    self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
-            # Not registered any more: a last slow send must not keep others from starting.
-            self._hand_over()
+            self._work()
+            has_left = self._leave()
             self._finish()
+            if not has_left:
+                self._leave()
         except Exception:
             self._save_what_is_known()
             raise
@@ -86,14 +78,47 @@ class Engine:
             self._waiter.close()
         return self._holdings.settled
 
+    def _work(self) -> None:
+        ends = time.monotonic() + self._budget if self._budget is not None else float("inf")
+        while not self._stopping and time.monotonic() < ends:
+            try:
+                self._waiter.listen()
+                if self._registration.beat(now=self._waiter.heard_stop):
+                    return
+                pause = self._step()
+                if pause is None:
+                    continue
+                if self._until_idle and pause > 0 and not (self._holdings.leases or self._is_outdone):
+                    return
+            except (OperationalError, InterfaceError) as error:
+                pause = self._reconnect(error)
+            self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
+
+    def _leave(self) -> bool:
+        """Hand over, registered no more: a last slow send must not keep others from starting.
+
+        False where the database is away, which must not keep us from settling once it is back.
+        """
+        try:
+            self._registration.end()
+            self._hand_over()
+        except (OperationalError, InterfaceError) as error:
+            self._reconnect(error)
+            return False
+        return True
+
     def _step(self) -> float | None:
         """Do what can be done now; return how long to wait, or None to go on at once."""
         holdings = self._holdings
         if self._announced or time.monotonic() - self._looked > LOOK_EVERY:
-            self._announced = False
+            self._announced = self._is_outdone = False
             self._looked = time.monotonic()
             if read_agenda().has_events:
-                self._announced = fan_out() == BATCH  # more may wait
+                done = fan_out(waits=False)
+                self._announced = done == BATCH  # more may wait
+                if done is None:
+                    self._is_outdone = True
+                    self._looked -= LOOK_EVERY - LOOK_SOON
             holdings.look_again()
         holdings.settle()
         taken = holdings.take()
@@ -102,6 +127,8 @@ class Engine:
             return None
         if holdings.leases:
             return FLUSH_AFTER
+        if self._is_outdone:
+            return LOOK_SOON
         next_in = read_agenda().next_in
         if next_in <= 0:
             self._announced = True
@@ -111,6 +138,7 @@ class Engine:
     def _save_what_is_known(self) -> None:
         """After a bug of ours: write down what was sent, and give back the rest, before the worker ends."""
         try:
+            self._registration.end()
             self._finish()
         except Exception:
             log.exception("not everything was settled; its leases run out")

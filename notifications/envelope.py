@@ -1,41 +1,69 @@
-"""The body of a callout: the event's payload byte for byte, inside a small JSON envelope."""
+"""The body of a callout: the event's payload byte for byte, in a small JSON envelope or an administrator's own."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from events import ids
 
-from . import liquid
-from .destinations import Notification
+from . import payload_template
+from .data_source import DataSource
 from .fetch import Claimed
-from .match import resolve
-from .models import Parameter
+from .parameters import Given, Pairs, ParameterFault, as_json, place
 
-Pairs = tuple[tuple[str, str], ...]
+MAX_BODY = 1024 * 1024  # bytes, around a payload of at most 256 KB
 
 
-def compose(
-    claimed: Claimed, notification: Notification, context: Mapping[str, Any]
-) -> tuple[str, Pairs, Pairs]:
-    """Return body, extra headers and query parameters of a callout. Raises liquid.TemplateFault."""
-    placed: dict[str, dict[str, Any]] = {"body": {}, "header": {}, "query": {}}
-    for parameter in notification.parameters:
-        value = _value(parameter, context)
-        in_body = parameter.placement == Parameter.Placement.BODY
-        placed[parameter.placement][parameter.name] = value if in_body else _text(value)
+class Wording(Protocol):
+    """What a subscription says of its callouts' words."""
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+
+    @property
+    def parameters(self) -> tuple[Given, ...]:
+        """In order."""
+
+    @property
+    def payload_template(self) -> str:
+        """Empty: the envelope below."""
+
+
+def compose(claimed: Claimed, wording: Wording, context: Mapping[str, Any]) -> tuple[str, Pairs, Pairs]:
+    """Return body, extra headers and query parameters of a callout, with markers in place of secrets.
+
+    `context` is needed where there are parameters or a template. Raises liquid.TemplateFault and ParameterFault.
+    """
+    if not (wording.parameters or wording.payload_template):
+        return _standard(claimed, wording.queue, "{}"), (), ()
+    source = DataSource(context, claimed.event_type.partition(".")[0])
+    delivery = ids.public("dlv", claimed.uid)
+    placed = place(wording.parameters, dict(context), source, of=delivery)
+    if wording.payload_template:
+        body = payload_template.render(
+            wording.payload_template, context, source, data=claimed.data or "{}", parameters=placed.body
+        )
+    else:
+        body = _standard(claimed, wording.queue, as_json(placed.body) if placed.body else "{}")
+    if (length := len(body.encode())) > MAX_BODY:
+        raise ParameterFault(
+            f"The body has {length:,} bytes with its parameters; {MAX_BODY:,} are sent. Leave some of them out."
+        )
+    return body, placed.headers, placed.query
+
+
+def _standard(claimed: Claimed, queue: str, parameters: str) -> str:
     # The payload goes in as text: parsing and writing it again would turn 19.90 into 19.9.
-    body = (
+    return (
         f'{{"id": "{ids.public("evt", claimed.event_uid)}", "type": {_quote(claimed.event_type)}, '
-        f'"timestamp": "{timestamp(claimed.occurred_at)}", "queue": {_quote(notification.queue)}, '
+        f'"timestamp": "{timestamp(claimed.occurred_at)}", "queue": {_quote(queue)}, '
         f'"ordering_key": {_quote(claimed.ordering_key)}, '
         f'"sequence": {"null" if claimed.sequence is None else claimed.sequence}, '
-        f'"data": {claimed.data}, "parameters": {_json(placed["body"]) if placed["body"] else "{}"}}}'
+        f'"data": {claimed.data}, "parameters": {parameters}}}'
     )
-    return body, tuple(placed["header"].items()), tuple(placed["query"].items())
 
 
 def timestamp(moment: datetime) -> str:
@@ -58,30 +86,4 @@ def order_headers(claimed: Claimed) -> Pairs:
     return tuple(headers)
 
 
-def _value(parameter: Parameter, context: Mapping[str, Any]) -> Any:
-    match parameter.source:
-        case Parameter.Source.STATIC:
-            return parameter.value
-        case Parameter.Source.TOKEN:
-            return resolve(context, parameter.value)
-    return liquid.render(parameter.value, context, kind="text")
-
-
-def _text(value: Any) -> str:
-    """Return a value for a header or the query: one line of text."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else _json(value)
-    return " ".join(text.split())
-
-
-def _decimal(value: object) -> str:
-    """A decimal of the payload becomes a string, so that no receiver reads it as a float."""
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"cannot write {type(value).__name__} as JSON")
-
-
-# Made once: json.dumps() would make an encoder for each value.
-_json = json.JSONEncoder(ensure_ascii=False, default=_decimal).encode
 _quote = json.encoder.encode_basestring

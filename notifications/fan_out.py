@@ -26,13 +26,19 @@ LOCK = 0x62656C6C77657468  # "bellweth", the one advisory lock of the sequencer
 BATCH = 1000
 
 
-def fan_out(*, limit: int = BATCH) -> int:
+def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
     """Fan out up to `limit` committed events; return how many left the inbox.
 
-    An event that makes fan-out raise is quarantined, alone; the others go on.
+    Unless it `waits`, None while another worker is at it. An event that makes fan-out raise is
+    quarantined, alone; the others go on.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        if waits:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        else:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+            if not cursor.fetchone()[0]:
+                return None
         cursor.execute("UPDATE events_inboxentry SET due_at = NULL WHERE due_at <= clock_timestamp()")
         cursor.execute(
             """SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id

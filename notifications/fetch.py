@@ -75,14 +75,19 @@ WITH held AS MATERIALIZED (
   WHERE NOT (held.is_paused OR held.has_to_wait)
   UNION ALL
   SELECT held.id AS claimed_by, l.id AS of_lane, l.tail, d.* FROM held CROSS JOIN LATERAL (
-    SELECT l.id, l.next_sequence, l.tail FROM notifications_lane l
-    WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
-    ORDER BY l.due_at LIMIT held.room) l
+    -- Short lanes share a run: as many as fill the room, by what waits in each.
+    SELECT l.id, l.next_sequence, l.tail,
+      sum(l.waiting) OVER (ORDER BY l.due_at, l.id ROWS UNBOUNDED PRECEDING) - l.waiting AS before
+    FROM (SELECT l.id, l.next_sequence, l.tail, l.due_at,
+            LEAST(GREATEST(l.tail - l.next_sequence + 1, 0), held.depth) AS waiting
+          FROM notifications_lane l
+          WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
+          ORDER BY l.due_at LIMIT held.room * held.depth) l) l
   LEFT JOIN LATERAL (
     SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
-    ORDER BY d.sequence LIMIT held.depth) d ON true
-  WHERE NOT (held.is_paused OR held.has_to_wait)
+    ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON true
+  WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
 ), marked AS (
   UPDATE notifications_channel c SET in_flight = c.in_flight || w.ids
   FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
-from . import vet
+from . import vet, vet_callout
 from .models import Endpoint, Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
@@ -103,13 +103,19 @@ class SubscriptionForm(ModelForm[Subscription]):
             "email_template",
             "profile",
             "allows_opt_out",
+            "payload_template",
             "on_failure",
             "retry_seconds",
             "is_active",
         ]
+        widgets = {
+            "payload_template": forms.Textarea(
+                attrs={"class": "vLargeTextField", "rows": 12, "spellcheck": "false"}
+            )
+        }
 
     def clean(self) -> dict[str, Any]:
-        """Exactly one destination, and a template that fits."""
+        """Exactly one destination, and templates that fit."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
@@ -121,6 +127,11 @@ class SubscriptionForm(ModelForm[Subscription]):
             vet.check_template_of(draft, offered)
         except ValidationError as error:
             self.add_error(None if hasattr(error, "error_dict") else "email_template", error)
+            return cleaned
+        try:
+            vet_callout.check_payload_template(draft, offered)
+        except ValidationError as error:
+            self.add_error("payload_template", error)
         return cleaned
 
 
@@ -148,12 +159,12 @@ class _PartFormSet(BaseInlineFormSet[Part, Subscription, ModelForm[Part]]):
                 self.check_row(form.instance, offered)
             except ValidationError as error:
                 form.add_error(None, error)
-        self.check_all(len(staying))
+        self.check_all([form.instance for form in staying])
 
     def check_row(self, row: Part, offered: Offer) -> None:
         """Raise a ValidationError by field."""
 
-    def check_all(self, count: int) -> None:
+    def check_all(self, rows: list[Part]) -> None:
         """Raise a ValidationError for the rows as a whole."""
 
 
@@ -163,11 +174,13 @@ class ParameterFormSet(_PartFormSet[Parameter]):
     def check_row(self, row: Parameter, offered: Offer) -> None:
         """Legal tokens, sound Liquid, free names."""
         if offered.medium == "webhook":
-            vet.check_parameter(row, offered)
+            vet_callout.check_parameter(row, offered)
 
-    def check_all(self, count: int) -> None:
-        """For webhooks only."""
-        vet.check_medium_of_parameters(self.instance, count)
+    def check_all(self, rows: list[Parameter]) -> None:
+        """For webhooks only, none in another's way, and all that the payload template names."""
+        vet_callout.check_parameters(self.instance, rows)
+        if offered := getattr(self.instance, "offered", None):
+            vet_callout.check_payload_template(self.instance, offered, rows)
 
 
 class FilterFormSet(_PartFormSet[Filter]):
@@ -186,6 +199,6 @@ class RecipientFormSet(_PartFormSet[Recipient]):
         if offered.medium == "email":
             vet.check_recipient(row, offered)
 
-    def check_all(self, count: int) -> None:
+    def check_all(self, rows: list[Recipient]) -> None:
         """For email at least one, for webhooks none."""
-        vet.check_medium_of_recipients(self.instance, count)
+        vet.check_medium_of_recipients(self.instance, len(rows))

@@ -17,6 +17,7 @@ from .pace import Paces
 from .prepare import one_suspect, prepare
 from .rooms import find_room
 from .sending import Run, Threads
+from .share_out import share_out
 
 CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
 CHANNELS_HELD = 64  # besides those that wait for an answer
@@ -35,7 +36,7 @@ class Holdings:
         self._paces = Paces()
         self._directory = Directory()
         self._books = Books(owner, threads=self._threads, leases=self.leases)
-        self._is_narrow = True  # fewer runs than threads
+        self._is_narrow = True  # no run waits for a thread
         self._suspects_wait = False  # for nothing else to be under way
         self._lease_at = 0.0
 
@@ -95,7 +96,7 @@ class Holdings:
             for lease in asked:
                 lease.is_paused = True
             raise
-        self._is_narrow = self._books.under_way < self._threads.size
+        self._is_narrow = self._books.under_way <= 2 * self._threads.size
         runs = Counter(
             channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
         )
@@ -125,7 +126,7 @@ class Holdings:
             self.leases[lease.channel_id] = lease
 
     def _dispatch(self, claimed: list[Claimed], senders: dict[int, Sender]) -> Counter[int]:
-        """Prepare what was claimed, and hand out the runs: a lane's to one thread, others to several.
+        """Prepare what was claimed, and hand out the runs.
 
         Returns how many deliveries were handed out, by channel.
         """
@@ -136,27 +137,23 @@ class Holdings:
         prepared = prepare(go, self.leases, senders, notifications)
         for one in wait:
             self.leases[one.channel_id].busy.add(one.id)
-        self._books.note(prepared.results, prepared.untried + wait)
+        shares, beyond = share_out(prepared.queues, self.leases)
+        self._books.note(prepared.results, prepared.untried + wait + [item.claimed for item in beyond])
         if wait and go and go[0].crash_count:
             self._books.flush(now=True)  # the suspect is to be the only one on record as taken
-        for (channel_id, lane_id), items in prepared.queues.items():
+        for channel_id, runs in shares.items():
             lease = self.leases[channel_id]
-            if not items:
-                continue
-            if lane_id is None:
-                shares = [items[start :: lease.room] for start in range(min(lease.room, len(items)))]
-            else:
-                lease.busy_lanes.add(lane_id)
-                shares = [items]
-            handed_out[channel_id] += len(items)
             pace, sender = self._paces.of(lease.destination), senders[channel_id]
-            for share in shares:
-                is_long = lane_id is not None and len(share) > claim.PIPELINE
+            for items in runs:
+                handed_out[channel_id] += len(items)
+                lengths = Counter(item.claimed.lane_id for item in items if item.claimed.lane_id)
+                lease.busy_lanes.update(lengths)
+                is_long = any(length > claim.PIPELINE for length in lengths.values())
                 run = Run(
                     lease=lease,
                     sender=sender,
                     pace=pace,
-                    items=tuple(share),
+                    items=tuple(items),
                     window=threading.Semaphore(claim.PIPELINE) if is_long else None,
                     is_rated=lease.tokens > 0,
                 )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .retry import LONGEST_RETRY_AFTER, Schedule
-from .transports.base import Outcome, Verdict
+from .retry import Schedule
+from .transports.base import LONGEST_RETRY_AFTER, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

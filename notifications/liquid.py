@@ -18,10 +18,10 @@ from liquid import BoundTemplate, Environment, RenderContext
 from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.utils import ReadOnlyChainMap
 
-from . import liquid_filters, liquid_library
+from . import liquid_filters, liquid_json, liquid_library
 from .liquid_places import PLACE, Place
 
-Kind = Literal["text", "html"]
+Kind = Literal["text", "html", "json"]
 
 MAX_SOURCE = 100_000  # characters
 MAX_MARKUP = 2_000  # characters of one {{ … }} or {% … %}
@@ -36,6 +36,7 @@ _MARKUP = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 # Strings are matched so that they are passed over.
 _OFFSET = re.compile(r""""[^"]*"|'[^']*'|(?<![\w.])offset(?=\.)""")
 _BLANK_RUN = re.compile(r"\s{100}")
+_DEFAULT = re.compile(r"\|\s*default\b")
 
 
 class TemplateFault(Exception):  # noqa: N818 - named for the fact
@@ -101,12 +102,24 @@ class _Environment(Environment):
         liquid_filters.install(self)
 
 
+class _JsonEnvironment(_Environment):
+    output_stream_limit: ClassVar[int | None] = liquid_json.MAX_OUTPUT
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        liquid_json.install(self)
+
+
 liquid_library.adjust()
-_ENVIRONMENTS: dict[Kind, Environment] = {"text": _Environment(), "html": _Environment(autoescape=True)}
+_ENVIRONMENTS: dict[Kind, Environment] = {
+    "text": _Environment(),
+    "html": _Environment(autoescape=True),
+    "json": _JsonEnvironment(),
+}
 
 
 def render(source: str, context: Mapping[str, Any], *, kind: Kind, place: Place | None = None) -> str:
-    """Return the text of a template; HTML has every value escaped. A missing value is empty.
+    """Return the text of a template; HTML and JSON have every value escaped. A missing value is empty.
 
     `context` holds JSON-like values: mappings, lists, texts, numbers, dates. With a `place`, money, numbers
     and dates are written as people there write them. Raises TemplateFault.
@@ -126,13 +139,31 @@ def names(source: str) -> set[str]:
 
     A path that is worked out at run time (`invoice[account.name]`) counts as its fixed part: `invoice`.
     """
+    return {name for name, _ in _uses(source)}
+
+
+def printed(source: str) -> set[str]:
+    """Return the tokens that a template only prints: neither tested by a tag nor given a default."""
+    source = _MARKUP.sub(_quote_offset, source)
+    looked_at: set[str] = set()
+    shown: set[str] = set()
+    for name, index in _uses(source):
+        opening = max(source.rfind("{{", 0, index), source.rfind("{%", 0, index))
+        ending = source.find("}}", index)
+        is_output = source.startswith("{{", opening) and not _DEFAULT.search(source, index, ending)
+        (shown if is_output else looked_at).add(name)
+    return shown - looked_at
+
+
+def _uses(source: str) -> list[tuple[str, int]]:
+    """Return each use of a token: its name, and where in the source it stands."""
     if "{" not in source:
-        return set()
+        return []
     try:
         used = _compiled(source, "text").analyze(include_partials=False).globals
     except LiquidError as error:
         _fail(error)
-    found = set()
+    found = []
     for variables in used.values():
         for variable in variables:
             fixed = []
@@ -140,7 +171,7 @@ def names(source: str) -> set[str]:
                 if not isinstance(segment, str):
                     break
                 fixed.append(segment)
-            found.add(".".join(fixed))
+            found.append((".".join(fixed), variable.span.index))
     return found
 
 
@@ -210,6 +241,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return value
     if depth > MAX_DEPTH:
         raise TemplateFault("the values are nested too deeply.")
+    if isinstance(value, liquid_json.Exact):
+        return liquid_json.Exact(_plain(dict(value), depth), value.text)
     if isinstance(value, Mapping):
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,6 +13,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection
 from django_q.tasks import async_task
 
+from .runners import ALIVE
 from .waiting import CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -105,10 +106,10 @@ def _announce() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                """SELECT pg_notify(%s, ''),
-                     EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timestamp() - interval '10 s')
-                     OR EXISTS (SELECT FROM django_q_ormq WHERE key = 'delivery' AND lock < clock_timestamp())""",
-                [CHANNEL],
+                f"""SELECT pg_notify(%s, ''),
+                      EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timestamp() - {ALIVE})
+                      OR EXISTS (SELECT FROM django_q_ormq WHERE key = %s AND lock < clock_timestamp())""",  # noqa: S608
+                [CHANNEL, DELIVERY],
             )
             row = cursor.fetchone()
         if row and not row[1]:

@@ -17,6 +17,7 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from psycopg.errors import DeadlockDetected
 
+from . import channels
 from .audit import Actor, record
 from .models import Channel, Delivery, Lane
 from .nudge import nudge
@@ -107,10 +108,10 @@ def _lock(ids: list[int]) -> _Locked:
     places = list(Delivery.objects.filter(pk__in=ids).values_list("channel", "lane", "lane__channel"))
     channel_ids = {pk for channel, _, lanes_channel in places for pk in (channel, lanes_channel) if pk}
     leased = ExpressionWrapper(Q(leased_until__gt=Now()), output_field=BooleanField())
-    channels = Channel.objects.select_for_update().filter(pk__in=channel_ids).order_by("pk")
+    rows = Channel.objects.select_for_update().filter(pk__in=channel_ids).order_by("pk")
     in_flight = {
         delivery
-        for is_leased, listed in channels.annotate(leased=leased).values_list("leased", "in_flight")
+        for is_leased, listed in rows.annotate(leased=leased).values_list("leased", "in_flight")
         if is_leased
         for delivery in listed
     }
@@ -179,13 +180,4 @@ def _write(verb: Verb, deliveries: QuerySet[Delivery], locked: _Locked) -> None:
         deliveries.update(status=status, hold_cause="", due_at=None, settled_at=Now())
     lanes = [locked.lanes[pk] for pk in sorted(locked.changed)]
     Lane.objects.bulk_update(lanes, ["next_sequence", "blocked_by", "due_at"])
-    with connection.cursor() as cursor:
-        # A leased channel's due time is its lease's end: its holder sees the higher wake instead.
-        cursor.execute(
-            """UPDATE notifications_channel SET wake = wake + 1,
-                 due_at = CASE WHEN leased_until IS NULL
-                               THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before))
-                               ELSE due_at END
-               WHERE id = ANY(%s)""",
-            [sorted(locked.woken)],
-        )
+    channels.wake(locked.woken)

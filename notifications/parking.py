@@ -6,6 +6,7 @@ cause on record, and its lane with it. Going on takes them back in batches.
 
 from django.db import connection, transaction
 
+from . import channels
 from .nudge import nudge
 
 BATCH = 2_000  # deliveries in one transaction
@@ -48,7 +49,7 @@ def _take_back() -> int:
                  JOIN notifications_lane l ON l.id = d.lane_id WHERE d.id = ANY(%(ids)s)) ORDER BY id FOR UPDATE""",
             {"ids": ids},
         )
-        channels = [row[0] for row in cursor.fetchall()]
+        locked = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             """WITH back AS (
                  UPDATE notifications_delivery SET hold_cause = '', due_at = now(),
@@ -57,13 +58,10 @@ def _take_back() -> int:
                ), lanes AS (
                  UPDATE notifications_lane l SET blocked_by_id = NULL, due_at = now()
                  FROM back WHERE l.id = back.lane_id AND l.blocked_by_id = back.id
-               ), woken AS (
-               UPDATE notifications_channel SET wake = wake + 1,
-                 due_at = CASE WHEN leased_until IS NULL
-                               THEN LEAST(coalesce(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
-               WHERE id = ANY(%s)
                )
                SELECT count(*) FROM back""",
-            [ids, channels],
+            [ids],
         )
-        return int(cursor.fetchone()[0])
+        taken = int(cursor.fetchone()[0])
+    channels.wake(locked)
+    return taken

@@ -1,5 +1,7 @@
 """Stopping a destination that is itself at fault, or asks for a rest: what waits is kept."""
 
+from collections.abc import Iterable, Mapping
+
 import structlog
 from django.db import connection, transaction
 
@@ -7,8 +9,21 @@ from smtpprofiles.models import SmtpProfile
 
 from .claim import Lease
 from .models import Endpoint
+from .settle import Result
 
 log = structlog.get_logger(__name__)
+
+
+def stop_at_fault(results: Iterable[Result], leases: Mapping[int, Lease]) -> None:
+    """Pause what is itself at fault and rest what asked for it; call it before the results are settled."""
+    for result in results:
+        lease = leases.get(result.claimed.channel_id)
+        if lease is None or lease.epoch != result.claimed.epoch:
+            continue
+        if result.decision.pause_reason:
+            pause(lease, result.decision.pause_reason)
+        if result.decision.channel_wait:
+            rest(lease, result.decision.channel_wait.total_seconds(), "asked")
 
 
 def pause(lease: Lease, reason: str) -> None:
@@ -29,7 +44,7 @@ def pause(lease: Lease, reason: str) -> None:
         # may be what cannot be read.
         for destination in found.only("pk", "is_active", "paused_reason"):
             destination.paused_reason = reason
-            destination.save(update_fields=["paused_reason"])
+            destination.save(update_fields=["paused_reason", "updated_at"])
             log.warning("paused", destination=type(destination).__name__, pk=destination.pk, reason=reason)
 
 

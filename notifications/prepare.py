@@ -60,6 +60,7 @@ def prepare(
             continue
         try:
             message = rendering.message(one, notification, senders[one.channel_id], now=now)
+            complete = rendering.complete(message, one, notification)
         except rendering.Unrenderable as error:
             stopped |= {one.lane_id} if one.lane_id is not None else set()
             if one.lane_id is not None and queue:
@@ -69,8 +70,7 @@ def prepare(
             continue
         if one.body is None:
             fresh.append((one, message))
-        in_order = rendering.in_order(message, one)
-        queue.append(Item(claimed=one, message=in_order, notification=notification))
+        queue.append(Item(claimed=one, message=complete, notification=notification))
     if fresh:
         rendering.store(fresh)
     if blocked:

@@ -6,7 +6,8 @@ one counts. Tokens that were not used are given back.
 
 from collections.abc import Mapping
 
-from django.db import connection
+from events import prepared
+from events.prepared import array
 
 # Tokens gather for a second at most, so that a limit holds within each short while too.
 _GATHERED = 1.0  # seconds
@@ -25,7 +26,7 @@ WITH wanted AS (
   ORDER BY k.id FOR UPDATE OF k
 ), have AS (
   SELECT id, most, backlog_left, per_second, GREATEST(0, LEAST(
-    GREATEST(1, per_second * %s),
+    GREATEST(1, per_second * %s::numeric),
     tokens + coalesce(extract(epoch FROM clock_timestamp() - tokens_at), 86400) * per_second)) AS tokens
   FROM locked
 ), granted AS (
@@ -42,21 +43,19 @@ SELECT id, n, CASE WHEN per_second IS NULL THEN 0 ELSE (1 - (tokens - n)) / per_
 
 def take(wanted: Mapping[int, int]) -> dict[int, tuple[int, float]]:
     """Take up to so many tokens of these circuits; return how many were granted, and the seconds to the next."""
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [list(wanted), list(wanted.values()), _GATHERED])
-        return {circuit: (granted, wait) for circuit, granted, wait in cursor.fetchall()}
+    rows = prepared.run(_TAKE, [array(wanted), array(wanted.values()), str(_GATHERED)])
+    return {circuit: (granted, wait) for circuit, granted, wait in rows}
 
 
 def give_back(unused: Mapping[int, int]) -> None:
     """Give back tokens that no send used; a backlog counts on where it was."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """UPDATE notifications_circuit k SET tokens = k.tokens + u.n,
-                 backlog_left = CASE WHEN k.backlog_per_minute IS NULL OR k.backlog_left = 0
-                                     THEN k.backlog_left ELSE k.backlog_left + u.n END
-               FROM (SELECT k.id, u.n FROM notifications_circuit k
-                     JOIN unnest(%s::bigint[], %s::int[]) AS u(id, n) ON u.id = k.id
-                     ORDER BY k.id FOR UPDATE OF k) u
-               WHERE k.id = u.id""",
-            [list(unused), list(unused.values())],
-        )
+    prepared.run(
+        """UPDATE notifications_circuit k SET tokens = k.tokens + u.n,
+             backlog_left = CASE WHEN k.backlog_per_minute IS NULL OR k.backlog_left = 0
+                                 THEN k.backlog_left ELSE k.backlog_left + u.n END
+           FROM (SELECT k.id, u.n FROM notifications_circuit k
+                 JOIN unnest(%s::bigint[], %s::int[]) AS u(id, n) ON u.id = k.id
+                 ORDER BY k.id FOR UPDATE OF k) u
+           WHERE k.id = u.id""",
+        [array(unused), array(unused.values())],
+    )

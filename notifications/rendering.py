@@ -13,9 +13,10 @@ from django.db import connection
 
 from events import ids
 
-from . import envelope, liquid, mail
+from . import envelope, liquid, mail, secret_values
 from .destinations import Notification, Sender
 from .fetch import Claimed
+from .parameters import ParameterFault
 from .transports.base import Message
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,8 @@ def message(claimed: Claimed, notification: Notification, sender: Sender, *, now
         try:
             body, headers, query = _render(public_id, claimed, notification, sender, now)
         except liquid.TemplateFault as error:
+            raise Unrenderable(_whose(notification, error)) from error
+        except ParameterFault as error:
             raise Unrenderable(str(error)) from error
         except Exception as error:  # whatever one delivery brings, the others go on
             log.exception("not rendered", delivery=public_id)
@@ -41,17 +44,31 @@ def message(claimed: Claimed, notification: Notification, sender: Sender, *, now
     return Message(id=public_id, body=body, headers=headers, query=query, recipient=claimed.recipient)
 
 
-def in_order(message: Message, claimed: Claimed) -> Message:
-    """Return the message with the order headers of this try: what came before it may have been skipped since."""
-    if claimed.lane_id is None or claimed.recipient:
+def complete(message: Message, claimed: Claimed, notification: Notification) -> Message:
+    """Return the message as it leaves: with the order headers of this try, and its secrets. Raises Unrenderable.
+
+    What came before it may have been skipped since the last try. Secrets are on no record.
+    """
+    if claimed.recipient:
         return message
-    return Message(
-        id=message.id,
-        body=message.body,
-        headers=(*envelope.order_headers(claimed), *message.headers),
-        query=message.query,
-        recipient=message.recipient,
-    )
+    if claimed.lane_id is not None:
+        message = Message(
+            id=message.id,
+            body=message.body,
+            headers=(*envelope.order_headers(claimed), *message.headers),
+            query=message.query,
+            recipient=message.recipient,
+        )
+    if claimed.body is None and not notification.parameters:
+        return message
+    try:
+        return secret_values.fill(message, notification.parameters, is_new=claimed.body is None)
+    except ParameterFault as error:
+        raise Unrenderable(str(error)) from error
+
+
+def _whose(notification: Notification, error: liquid.TemplateFault) -> str:
+    return f"Payload template: {error}" if notification.payload_template else str(error)
 
 
 def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:
@@ -61,7 +78,7 @@ def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:
 def _render(
     public_id: str, claimed: Claimed, notification: Notification, sender: Sender, now: datetime
 ) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    if not claimed.recipient and not notification.parameters:
+    if not (claimed.recipient or notification.parameters or notification.payload_template):
         return envelope.compose(claimed, notification, {})
     context = tokens(claimed, now=now)
     if claimed.recipient:

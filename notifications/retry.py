@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from .transports.base import LONGEST_RETRY_AFTER
+
 # https://www.standardwebhooks.com recommends these steps; 75 h 35 min in all.
 SCHEDULE = (
     timedelta(0),
@@ -18,7 +20,6 @@ SCHEDULE = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,10 @@
 """Who drains now: each worker's own row, its heartbeat, and the request to end early."""
 
+import mmap
 import os
 import secrets
 import socket
 import time
-from types import TracebackType
-from typing import Self
 
 from django.db import connection
 
@@ -17,6 +16,8 @@ BEAT_EVERY = 2.0  # seconds
 # Longer silent than this, and it counts as gone.
 ALIVE = "interval '10 s'"
 CLUSTER_VARIABLE = "BELLWETHER_CLUSTER"
+# Shared with the processes that are forked from this one, without a lock that a dead one may hold.
+_ending = mmap.mmap(-1, 1)
 
 
 def new_name() -> str:
@@ -25,40 +26,41 @@ def new_name() -> str:
 
 
 class Registration:
-    """The row of one worker, for as long as it works."""
+    """The row of one worker, from its first beat on."""
 
     def __init__(self) -> None:
         self._id = uuid7()
-        self._beaten = 0.0
-
-    def __enter__(self) -> Self:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""WITH gone AS (
-                      DELETE FROM notifications_runner WHERE seen_at < clock_timestamp() - 6 * {ALIVE})
-                    INSERT INTO notifications_runner (id, host, pid, cluster, is_stopping)
-                    VALUES (%s, %s, %s, %s, false)""",  # noqa: S608 - a constant of ours
-                [self._id, socket.gethostname(), os.getpid(), os.environ.get(CLUSTER_VARIABLE, "")],
-            )
-        self._beaten = time.monotonic()
-        return self
+        self._beaten = float("-inf")
 
     def beat(self, *, now: bool = False) -> bool:
         """Show, every two seconds or `now`, that the worker lives; return whether it is to end."""
+        if _ending[0]:
+            return True
         if not now and time.monotonic() - self._beaten < BEAT_EVERY:
             return False
-        self._beaten = time.monotonic()
         with connection.cursor() as cursor:
+            # Others delete a row that was silent for long, as while the database was away.
             cursor.execute(
-                "UPDATE notifications_runner SET seen_at = clock_timestamp() WHERE id = %s RETURNING is_stopping",
-                [self._id],
+                f"""WITH gone AS (
+                      DELETE FROM notifications_runner
+                      WHERE seen_at < clock_timestamp() - 6 * {ALIVE} AND id <> %(id)s)
+                    INSERT INTO notifications_runner (id, host, pid, cluster, is_stopping)
+                    VALUES (%(id)s, %(host)s, %(pid)s, %(cluster)s, false)
+                    ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+                    RETURNING is_stopping""",  # noqa: S608 - a constant of ours
+                {
+                    "id": self._id,
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "cluster": os.environ.get(CLUSTER_VARIABLE, ""),
+                },
             )
-            row = cursor.fetchone()
-        return bool(row and row[0])
+            is_stopping = bool(cursor.fetchone()[0])
+        self._beaten = time.monotonic()
+        return is_stopping
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """Take the worker off the record."""
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM notifications_runner WHERE id = %s", [self._id])
 
@@ -72,6 +74,11 @@ def count_alive() -> int:
             [socket.gethostname(), os.environ.get(CLUSTER_VARIABLE, "")],
         )
         return int(cursor.fetchone()[0])
+
+
+def end_forked() -> None:
+    """Have the workers end that were forked from this process, those too that begin their task only now."""
+    _ending[0] = 1
 
 
 def ask_to_stop(cluster: str) -> None:

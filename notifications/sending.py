@@ -42,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Deliveries that go one after another: the next of one lane, or some in any order."""
+    """Deliveries that go one after another: the next of a lane or of several, or some in any order."""
 
     lease: Lease
     sender: Sender

@@ -10,17 +10,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from events import ids
 from events.models import Event, EventType
 from smtpprofiles.models import SmtpProfile
 
-from . import audit, liquid, mail, rendering
+from . import audit, liquid, mail, rendering, sample
 from .assemble import letter_of
 from .destinations import Directory, Notification, Unusable
-from .fetch import Claimed
 from .models import EmailTemplate
 from .retry import Schedule
 from .transports.base import Message, Outcome, Verdict
@@ -133,41 +131,12 @@ def _context(event_type: EventType, event_id: str, locale: str) -> dict[str, Any
             raise NoSpecimen(f"There is no event {event_id}. Copy the id of one from Events: evt_…")
         if event.type_id != event_type.pk:
             raise NoSpecimen(f"{event_id} is a {event.type.code}. Choose that event type, or another event.")
-    context = rendering.tokens(_claimed(event_type, event), now=timezone.now())
+    claimed = sample.of_event(event) if event else sample.of_sample(event_type)
+    context = rendering.tokens(claimed, now=timezone.now())
     if locale:
         account = context.get("account")
         context["account"] = {**(account if isinstance(account, dict) else {}), "locale": locale}
     return context
-
-
-def _claimed(event_type: EventType, event: Event | None) -> Claimed:
-    now = timezone.now()
-    return Claimed(
-        id=0,
-        uid=ids.uuid7(),
-        channel_id=0,
-        epoch=0,
-        lane_id=None,
-        sequence=1,
-        status="pending",
-        subscription_id=0,
-        recipient=READER,
-        attempt_count=0,
-        crash_count=0,
-        created_at=now,
-        previous_uid=None,
-        previous_sequence=None,
-        body=None,
-        headers=None,
-        query=None,
-        event_uid=event.uid if event else ids.uuid7(),
-        event_type=event_type.code,
-        event_label=event_type.label,
-        event_source=event.source if event else "posted",
-        occurred_at=event.occurred_at if event else now,
-        ordering_key=event.ordering_key if event else "",
-        data=event.data if event else DjangoJSONEncoder().encode(event_type.sample),
-    )
 
 
 def _compose(

@@ -1,9 +1,11 @@
 """Switching endpoints and SMTP profiles off and on, as an operator does: audited, and what waits is kept.
 
-Rows are locked as workers lock them, channels first, so that neither waits for the other in a circle.
+Their own rows are locked first, as whoever edits them does, then channels and circuits as everywhere, each by
+id: so nobody waits for another in a circle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import transaction
@@ -18,6 +20,7 @@ from .models import Channel, Circuit, Endpoint
 D = TypeVar("D", Endpoint, SmtpProfile)
 
 NOUNS = {Endpoint: ("endpoint", "endpoint"), SmtpProfile: ("smtp_profile", "smtp profile")}
+EDITED = "By an edit."
 
 
 @transaction.atomic
@@ -48,12 +51,30 @@ def resume(
     return found
 
 
+@contextmanager
+def edited(one: D, actor: Actor) -> Iterator[None]:
+    """Save it within: should that stop it or let it go on, it is noted, and what waits goes as after `resume`."""
+    with transaction.atomic():
+        [stored] = _rows(type(one), [one.pk])
+        yield
+        if one.is_open and not stored.is_open:
+            backlog.let_go(one)
+            _note([one], "resume", actor, EDITED)
+        elif stored.is_open and not one.is_open:
+            _note([one], "pause", actor, EDITED)
+
+
 def _locked(model: type[D], ids: Iterable[int]) -> list[D]:
     wanted, column = list(ids), "endpoint" if model is Endpoint else "profile"
-    secret = "secret" if model is Endpoint else "password"
+    found = _rows(model, wanted)
     for rows in (Channel.objects.all(), Circuit.objects.all()):
         list(rows.filter(**{f"{column}__in": wanted}).select_for_update().order_by("pk").values_list("pk"))
-    found = model._default_manager.filter(pk__in=wanted).order_by("pk").select_for_update()
+    return found
+
+
+def _rows(model: type[D], ids: Iterable[int]) -> list[D]:
+    secret = "secret" if model is Endpoint else "password"
+    found = model._default_manager.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
     return list(found.defer(secret))
 
 

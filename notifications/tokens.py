@@ -16,7 +16,7 @@ Medium = Literal["email", "webhook"]
 
 # What the product itself supplies when it renders: filters and recipients do not see it.
 CORE = "core"
-_MANY = {
+MANY = {
     "account": "many accounts",
     "company": "many accounts",
     "contact": "many accounts, each with contacts of its own",
@@ -114,8 +114,8 @@ def _reason(name: str, offered: Offer) -> str:
 
 
 def _reason_none_has_it(name: str, group: str, offered: Offer) -> str:
-    if group in _MANY and all(each.resource == "bill_run" for each in offered.event_types):
-        return f"a bill run covers {_MANY[group]}"
+    if group in MANY and all(each.resource == "bill_run" for each in offered.event_types):
+        return f"a bill run covers {MANY[group]}"
     if any(each.startswith(f"{name}.") for each in offered.legal):
         return "it is a group of tokens, so name one of them"
     if len(offered.event_types) == 1:

@@ -9,30 +9,11 @@ from django.core.exceptions import ValidationError
 
 from events.models import EventType, Token
 
-from . import liquid
 from .assemble import letter_of, used_names
-from .liquid_places import place
 from .models import Filter, Parameter, Recipient, Subscription
-from .tokens import CORE, Offer, offer, refusal, refuse_illegal
-
-# What mails have beside the tokens of their events, with a sample.
-OF_MAILS = {"unsubscribe.url": "https://billing.example.com/unsubscribe/…/"}
-_MAIL = {"unsubscribe": {"url": OF_MAILS["unsubscribe.url"]}}
-# Headers that the callout sets itself, or that would change how the message is read.
-_OF_THE_MESSAGE = ("content-encoding", "content-length", "content-type", "date", "host", "idempotency-key")
-_OF_THE_CONNECTION = (
-    "connection",
-    "expect",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-)
-_OF_THE_CLIENT = ("accept", "accept-encoding", "authorization", "cookie", "origin", "referer", "user-agent")
-RESERVED_HEADERS = frozenset((*_OF_THE_MESSAGE, *_OF_THE_CONNECTION, *_OF_THE_CLIENT))
-RESERVED_PREFIXES = ("webhook-", "bellwether-", "proxy-", "sec-", "x-forwarded-")
+from .tokens import Offer, offer, refusal
+from .vet_callout import check_parameter, check_parameters, check_payload_template
+from .vet_source import OF_MAILS, check_token
 
 
 def concerned(subscription: Subscription, event_types: Iterable[EventType]) -> list[EventType]:
@@ -50,50 +31,16 @@ def offer_to(subscription: Subscription, event_types: Iterable[EventType]) -> Of
     return offer(types, medium="email" if subscription.email_template_id else "webhook")
 
 
-def check_source(source: str, offered: Offer, *, kind: liquid.Kind = "text", for_mail_in: str = "") -> None:
-    """Refuse Liquid that does not compile, names an illegal token, or fails on a sample payload.
-
-    With the locale of a mail, it may use what mails have besides, and is tried as they are.
-    """
-    liquid.check(source)
-    refuse_illegal(liquid.names(source) - (OF_MAILS.keys() if for_mail_in else set()), offered)
-    at = place(for_mail_in, "") if for_mail_in else None
-    for event_type in offered.event_types:
-        try:
-            liquid.render(source, {**event_type.sample, **_MAIL}, kind=kind, place=at)
-        except liquid.TemplateFault as fault:
-            raise ValidationError(
-                f"It fails on the sample payload of {event_type.code}: {fault}", code="liquid"
-            ) from fault
-
-
-def check_parameter(parameter: Parameter, offered: Offer) -> None:
-    """Refuse an illegal token, Liquid at fault, or the name of a header that is not theirs to set."""
-    if parameter.source == Parameter.Source.TOKEN:
-        _check_token(parameter.value, offered, field="value")
-    elif parameter.source == Parameter.Source.LIQUID:
-        _field("value", lambda: check_source(parameter.value, offered))
-    if parameter.placement == Parameter.Placement.HEADER:
-        name = parameter.name.lower()
-        if name in RESERVED_HEADERS or name.startswith(RESERVED_PREFIXES):
-            raise ValidationError(
-                {
-                    "name": f"The header {parameter.name} is set by the callout itself. "
-                    "Choose another name, such as x-account."
-                }
-            )
-
-
 def check_filter(row: Filter, offered: Offer) -> None:
     """Refuse a token that is illegal, or that is not in the payload: filters see nothing else."""
-    _check_token(row.token, offered, field="token", in_payload=True)
+    check_token(row.token, offered, field="token", in_payload=True)
 
 
 def check_recipient(recipient: Recipient, offered: Offer) -> None:
     """Refuse an address token that is illegal, or that cannot hold an address."""
     if not recipient.token:
         return
-    token = _check_token(recipient.token, offered, field="token", in_payload=True)
+    token = check_token(recipient.token, offered, field="token", in_payload=True)
     if token.kind != Token.Kind.STRING:
         raise ValidationError(
             {"token": f"“{recipient.token}” holds no text; name one such as contact.email."}
@@ -124,7 +71,8 @@ def check_subscription(
 
     given = list(parameters), list(filters), list(recipients)
     attempt("email_template", "", check_template_of, subscription, offered)
-    attempt("parameters", "", check_medium_of_parameters, subscription, len(given[0]))
+    attempt("payload_template", "", check_payload_template, subscription, offered, given[0])
+    attempt("parameters", "", check_parameters, subscription, given[0])
     attempt("recipients", "", check_medium_of_recipients, subscription, len(given[2]))
     for parameter in given[0]:
         attempt("parameters", f"{parameter.name}: ", check_parameter, parameter, offered)
@@ -158,14 +106,6 @@ def check_destination(subscription: Subscription) -> None:
         raise ValidationError({"on_create": "Choose at least one of create, update and delete."})
 
 
-def check_medium_of_parameters(subscription: Subscription, count: int) -> None:
-    """Parameters belong to callouts."""
-    if count and subscription.email_template_id:
-        raise ValidationError(
-            "Parameters are added to callouts only. Remove them: an email's template names its tokens itself."
-        )
-
-
 def check_medium_of_recipients(subscription: Subscription, count: int) -> None:
     """An email needs recipients, a webhook has none."""
     if subscription.email_template_id and not count:
@@ -187,19 +127,3 @@ def check_template_of(subscription: Subscription, offered: Offer) -> None:
         raise ValidationError(
             [f"The template “{template}” does not fit: {refusal(name, offered)}" for name in illegal]
         )
-
-
-def _check_token(name: str, offered: Offer, *, field: str, in_payload: bool = False) -> Token:
-    token = offered.find(name)
-    if token is None:
-        raise ValidationError({field: refusal(name, offered)})
-    if in_payload and token.group == CORE:
-        raise ValidationError({field: f"“{name}” is no part of the payload. Name a token that is."})
-    return token
-
-
-def _field(name: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except ValidationError as error:
-        raise ValidationError({name: error.messages}) from error

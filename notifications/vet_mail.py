@@ -14,7 +14,8 @@ from . import liquid
 from .assemble import PARTIAL, Partials, Words, letter_of
 from .models import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, Subscription
 from .tokens import Offer, offer, refusal
-from .vet import OF_MAILS, check_source, offer_to
+from .vet import offer_to
+from .vet_source import OF_MAILS, check_source
 
 # The preheader is checked by itself before it is found in the HTML.
 _FIELDS: tuple[tuple[str, liquid.Kind], ...] = (

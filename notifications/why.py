@@ -8,6 +8,7 @@ list fetches with its rows.
 from datetime import datetime
 
 from . import diagnose
+from .breaker import DISABLED
 from .diagnose import sentence, utc
 from .models import Circuit, Delivery, Subscription
 
@@ -142,7 +143,7 @@ def _stopped_by(delivery: Delivery) -> str:
         return ""
     if not destination.is_active:
         return f"{_noun(delivery)} inactive"
-    if destination.paused_reason.startswith(diagnose.DISABLED):
+    if destination.paused_reason.startswith(DISABLED):
         return f"{_noun(delivery)} disabled"
     return f"{_noun(delivery)} paused" if destination.paused_reason or channel.is_paused else ""
 

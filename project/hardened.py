@@ -2,8 +2,9 @@
 
 1. Its signal handler only takes note; the stock one takes locks in the handler, and can stand still for ever.
 2. Of its processes the main one alone heeds SIGTERM: sent to the whole group, it cuts no send short.
-3. Once asked to stop, it asks its workers each second, through the database, to settle what they send and to
-   take nothing more. What has not ended after GRACE seconds is killed; orphaned, after three.
+3. Once asked to stop, it asks its workers, through the database each second, to settle what they send and to
+   take nothing more; a task of theirs that begins later ends at once. What has not ended after GRACE seconds
+   is killed; orphaned, after three.
 4. A process whose parent was killed is killed by the kernel: whichever dies, nothing of the cluster works on alone.
 5. A cluster whose sentinel died ends with status 70; the stock one reports success.
 """
@@ -20,7 +21,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection
 from django_q import cluster as stock
 
-from notifications.runners import ask_to_stop
+from notifications.runners import ask_to_stop, end_forked
 
 from .lifeline import die_with_parents
 
@@ -87,6 +88,7 @@ class Cluster(stock.Cluster):  # type: ignore[misc]
         if not self._is_asked:
             log.error("the sentinel ended by itself", status=self.sentinel.exitcode)
             return SENTINEL_DIED
+        end_forked()
         # In a thread: a dead process may hold the event's lock, and the database may hang.
         threading.Thread(target=self._ask, daemon=True).start()
         ends = time.monotonic() + GRACE
@@ -105,4 +107,4 @@ class Cluster(stock.Cluster):  # type: ignore[misc]
             except (DatabaseError, InterfaceError) as error:
                 log.warning("workers not asked to stop; they end with their budget", error=str(error).strip())
                 connection.close()
-            time.sleep(1)  # Again, for a task that began after the last time.
+            time.sleep(1)  # Again, should one have missed it.

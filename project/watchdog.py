@@ -22,29 +22,27 @@ from notifications.broker import address
 from notifications.nudge import DELIVERY, start_drain
 from notifications.runners import ALIVE
 
+from .health import oldest_due_seconds
+
 log = structlog.get_logger(__name__)
 
 BEAT_EVERY = 5.0  # seconds
 SILENCE = 10.0  # seconds
 START = 45.0  # seconds, for a cluster to come up
 DUE_EVERY = 5.0  # seconds between looks for work that is due
-AGE = "interval '10 s'"
+AGE = 10.0  # seconds that work may be due
 PATIENCE = 10.0  # seconds from the drain task to the restart
 # The statements take under a millisecond; a lock on a table, as of a migration, must not make us wait.
 _LIMIT = "2s"
 
-# Each part reads one end of a partial index. A lease that ran out is waited for no longer: its worker is dead.
-_STUCK = f"""
+# The second part reads one end of a partial index.
+_SILENT = f"""
 SELECT NOT EXISTS (SELECT FROM notifications_runner
-                   WHERE cluster = %s AND seen_at > clock_timestamp() - {ALIVE})
-   AND (coalesce((SELECT event.created_at FROM events_inboxentry AS entry
-                  JOIN events_event AS event ON event.id = entry.event_id
-                  WHERE entry.due_at IS NULL ORDER BY entry.event_id LIMIT 1) < now() - {AGE}, false)
-     OR EXISTS (SELECT FROM events_inboxentry WHERE due_at < now() - {AGE})
-     OR EXISTS (SELECT FROM notifications_channel
-                WHERE NOT is_paused AND due_at < now() AND (due_at < now() - {AGE} OR leased_until < now())
-                  AND (not_before IS NULL OR not_before < now())))
-"""  # noqa: S608 - constants of ours
+                   WHERE cluster = %s AND seen_at > clock_timestamp() - {ALIVE}),
+  EXISTS (SELECT FROM notifications_channel
+          WHERE NOT is_paused AND due_at < now() AND leased_until < now()
+            AND (not_before IS NULL OR not_before < now()))
+"""  # noqa: S608 - a constant of ours
 
 
 class Watchdog:
@@ -165,5 +163,7 @@ class Watchdog:
 def is_stuck(cluster: str) -> bool:
     """Whether work has been due for 10 s, and no worker of this cluster was seen in that time."""
     with connection.cursor() as cursor:
-        cursor.execute(_STUCK, [cluster])
-        return bool(cursor.fetchone()[0])
+        cursor.execute(_SILENT, [cluster])
+        is_silent, has_lost_a_worker = cursor.fetchone()
+    # A lease that ran out is waited for no longer: its worker is dead.
+    return bool(is_silent and (has_lost_a_worker or oldest_due_seconds() > AGE))

@@ -4,7 +4,6 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from .catalog import EventTypesView, EventTypeView
 from .configuration import GrantViewSet, QueueViewSet, SubscriberViewSet
 from .events import EventBatchView, EventsView
 from .openapi import DocsView
@@ -17,8 +16,6 @@ router.register("grants", GrantViewSet)
 urlpatterns = [
     path("events/", EventsView.as_view(), name="events"),
     path("events/batch/", EventBatchView.as_view(), name="event-batch"),
-    path("event-types/", EventTypesView.as_view(), name="event-types"),
-    path("event-types/<str:code>/", EventTypeView.as_view(), name="event-type"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     path("", include(router.urls)),

@@ -72,6 +72,15 @@ class DestinationPage(Page[D]):
         name = f"{self.opts.app_label}_{self.opts.model_name}_resume"
         return [path("resume/", self.admin_site.admin_view(self.resume_view), name=name), *super().get_urls()]
 
+    def save_model(self, request: HttpRequest, obj: D, form: Any, change: bool) -> None:
+        """Save; one that this stops or lets go on is in the audit log, as after the buttons."""
+        save: Any = super().save_model  # the checker loses the type of either
+        if not change:
+            save(request, obj, form, change)
+            return
+        with switch.edited(obj, request.user):
+            save(request, obj, form, change)
+
     def offers(self, name: str, row: D) -> bool:
         """Only what is not in use can be resumed."""
         return row.is_open == (name == "pause")

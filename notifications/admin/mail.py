@@ -13,7 +13,7 @@ from notifications.forms_mail import EmailTemplateForm, EmailVariantForm, EmailV
 from notifications.liquid_filters import OURS
 from notifications.models import EmailTemplate, EmailVariant, ProfileRule
 from notifications.tokens import legal_tokens
-from notifications.vet import OF_MAILS
+from notifications.vet_source import OF_MAILS
 
 from . import preview
 

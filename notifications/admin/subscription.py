@@ -13,6 +13,9 @@ from events.admin.pausable import PausablePage
 from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
 from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.parameter_form import ParameterForm
+
+from .callout_preview import PreviewPage
 
 
 class RecipientInline(TabularInline[Recipient, Subscription]):
@@ -29,6 +32,7 @@ class ParameterInline(TabularInline[Parameter, Subscription]):
     """Webhooks only: name/value pairs of the callout."""
 
     model = Parameter
+    form = ParameterForm
     formset = ParameterFormSet
     extra = 0
     verbose_name_plural = "parameters (webhooks only)"
@@ -61,7 +65,7 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(PausablePage[Subscription]):
+class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
     """Who is told what, and how."""
 
     form = SubscriptionForm
@@ -71,7 +75,7 @@ class SubscriptionAdmin(PausablePage[Subscription]):
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["state", "deliveries"]
+    readonly_fields = ["state", "deliveries", "preview"]
     fieldsets = [
         (None, {"fields": ["subscriber", "name", "is_active", "state", "deliveries"]}),
         (
@@ -91,6 +95,16 @@ class SubscriptionAdmin(PausablePage[Subscription]):
             {
                 "fields": ["endpoint", "email_template", "profile", "allows_opt_out"],
                 "description": "Add the endpoint first, on its own page: that shows its signing secret.",
+            },
+        ),
+        (
+            "The body of the callout",
+            {
+                "fields": ["payload_template", "preview"],
+                "description": "For receivers that dictate their own JSON, such as chat tools. Write the whole body: "
+                '{"text": "Invoice {{ invoice.number }}", "event": {{ data }}}. Values are escaped for JSON; '
+                "{{ value | json }} writes a whole value with its quotes, {{ data }} the payload byte for byte, "
+                "{{ parameters.NAME }} a parameter placed in the body.",
             },
         ),
     ]
@@ -130,6 +144,11 @@ class SubscriptionAdmin(PausablePage[Subscription]):
     def operation_list(self, row: Subscription) -> str:
         """Which of create, update and delete it gets."""
         return ", ".join(name for name in ("create", "update", "delete") if name in row.operations)
+
+    @admin.display(description="preview")
+    def preview(self, row: Subscription) -> SafeString | str:
+        """A link to what its callout would be."""
+        return self.preview_link(row)
 
     @admin.display(description="deliveries")
     def deliveries(self, row: Subscription) -> SafeString | str:

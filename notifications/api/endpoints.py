@@ -127,6 +127,12 @@ class EndpointViewSet(ConfigViewSet):
             headers={"Cache-Control": "no-store"},
         )
 
+    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save; one that this stops or lets go on is in the audit log, as after the verbs."""
+        endpoint: Any = serializer.instance
+        with switch.edited(endpoint, _actor(self.request)):
+            super().perform_update(serializer)
+
     @extend_schema(request=PauseSerializer, responses={200: BacklogSerializer})
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, **_kwargs: Any) -> Response:

@@ -48,12 +48,24 @@ class RecipientSerializer(_PartSerializer):
 
 
 class ParameterSerializer(_PartSerializer):
-    """A name/value pair added to the callout."""
+    """A name/value pair added to the callout; the value of a secret is written and never read."""
 
     class Meta:
         model = Parameter
-        fields = ["name", "source", "value", "placement"]
+        fields = ["name", "source", "value", "is_secret", "placement", "if_missing", "default_value"]
         validators: list[object] = []
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Keep the secret of the same name where none is given."""
+        subscription, value = self.root.instance, attrs.get("value", "")
+        if not attrs.get("is_secret"):
+            return super().validate(attrs)
+        if not value and isinstance(subscription, Subscription):
+            stored = subscription.parameters.filter(name=attrs.get("name"), is_secret=True).first()
+            value = stored.secret if stored else ""
+        # The model moves it to where it is encrypted; from the value that is answered it is gone.
+        checked: dict[str, Any] = super().validate(attrs | {"value": value})
+        return checked | {"secret": value}
 
 
 _PARTS: dict[str, type[models.Model]] = {
@@ -91,6 +103,7 @@ class SubscriptionSerializer(ModelSerializer):
             "email_template",
             "profile",
             "allows_opt_out",
+            "payload_template",
             "on_failure",
             "retry_seconds",
             "is_active",

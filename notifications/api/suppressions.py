@@ -46,7 +46,7 @@ class ReleaseSerializer(Strict):
     )
 
 
-class SuppressionFilter(filters.FilterSet):
+class SuppressionFilter(filters.FilterSet):  # type: ignore[misc]  # it comes without types
     """By address and reason; those in force, or those released."""
 
     address = filters.CharFilter(method="by_address", help_text="Exactly, in any case.")

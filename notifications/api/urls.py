@@ -5,7 +5,14 @@ from rest_framework.routers import SimpleRouter
 
 from .deliveries import DeliveriesView, DeliveryView
 from .endpoints import EndpointViewSet
+from .event_types import (
+    CalloutSampleView,
+    CalloutSchemaView,
+    EventTypesWithCalloutView,
+    EventTypeWithCalloutView,
+)
 from .events import EventWithDeliveriesView
+from .preview import PreviewView
 from .subscriptions import SubscriptionViewSet
 from .suppressions import SuppressionViewSet
 from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
@@ -22,5 +29,10 @@ urlpatterns = [
     re_path(r"^events/(?P<public_id>evt_\w+)/$", EventWithDeliveriesView.as_view(), name="event"),
     path("deliveries/", DeliveriesView.as_view(), name="deliveries"),
     path("deliveries/<str:public_id>/", DeliveryView.as_view(), name="delivery"),
+    path("event-types/", EventTypesWithCalloutView.as_view(), name="event-types"),
+    path("event-types/<str:code>/", EventTypeWithCalloutView.as_view(), name="event-type"),
+    path("event-types/<str:code>/schema.json", CalloutSchemaView.as_view(), name="callout-schema"),
+    path("event-types/<str:code>/sample.json", CalloutSampleView.as_view(), name="callout-sample"),
+    path("subscriptions/preview/", PreviewView.as_view(), name="subscription-preview"),
     path("", include(router.urls)),
 ]

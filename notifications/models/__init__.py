@@ -7,8 +7,9 @@ from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
+from .parameter import Parameter
 from .records import Attempt, RenderedBody
-from .subscription import Filter, Parameter, Recipient, Subscription
+from .subscription import Filter, Recipient, Subscription
 
 __all__ = [
     "Attempt",

@@ -4,7 +4,6 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -13,10 +12,6 @@ from smtpprofiles.models import SmtpProfile
 
 from .endpoint import Endpoint
 from .mail import EmailTemplate
-
-PARAMETER_NAME = RegexValidator(
-    r"^[A-Za-z][A-Za-z0-9_-]*$", "Start with a letter; use letters, digits, - and _ only."
-)
 
 
 class Subscription(models.Model):
@@ -69,6 +64,10 @@ class Subscription(models.Model):
         help_text="Email: adds a link to unsubscribe, and the headers by which mail programs show a button. "
         "Leave it off where people must be told.",
     )
+    payload_template = models.TextField(
+        blank=True,
+        help_text="Webhook: empty, the body is the standard one. Else the whole JSON body, in Liquid.",
+    )
     on_failure = models.CharField(
         "when an in-order delivery fails for good", max_length=4, choices=OnFailure, default=OnFailure.HOLD
     )
@@ -104,6 +103,11 @@ class Subscription(models.Model):
                 condition=Q(profile=None) | Q(email_template__isnull=False),
                 name="subscription_profile_for_email",
                 violation_error_message="An SMTP profile goes with an email template only.",
+            ),
+            models.CheckConstraint(
+                condition=Q(payload_template="") | Q(endpoint__isnull=False),
+                name="subscription_payload_for_webhook",
+                violation_error_message="A payload template goes with an endpoint only.",
             ),
             models.CheckConstraint(
                 condition=Q(on_create=True) | Q(on_update=True) | Q(on_delete=True),
@@ -178,32 +182,3 @@ class Recipient(models.Model):
 
     def __str__(self) -> str:
         return str(self.user or self.group or self.address or f"{{{{ {self.token} }}}}")
-
-
-class Parameter(models.Model):
-    """A name/value pair added to the callout."""
-
-    class Source(models.TextChoices):
-        STATIC = "static", "Static text"
-        TOKEN = "token", "Token"
-        LIQUID = "liquid", "Liquid expression"
-
-    class Placement(models.TextChoices):
-        BODY = "body", "Body"
-        HEADER = "header", "Header"
-        QUERY = "query", "Query"
-
-    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="parameters")
-    name = models.CharField(max_length=64, validators=[PARAMETER_NAME])
-    source = models.CharField(max_length=6, choices=Source, default=Source.TOKEN)
-    value = models.CharField(
-        max_length=1000, help_text="The text, the token (invoice.total) or the Liquid ({{ invoice.total }})."
-    )
-    placement = models.CharField(max_length=6, choices=Placement, default=Placement.BODY)
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["subscription", "name"], name="parameter_name_once")]
-
-    def __str__(self) -> str:
-        return self.name

@@ -1,11 +1,13 @@
 """What every transport takes and returns: frozen values, and no models."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read and kept
+# A receiver that asks for a longer pause is tried again after this one.
+LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
 class Verdict(StrEnum):
@@ -27,6 +29,8 @@ class Message:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # webhook: added to the callout
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # webhook: added to the URL
     recipient: str = ""  # email only
+    # Every spelling of what no log may show.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +45,24 @@ class Outcome:
     # reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
     error_class: str = ""
     detail: str = ""  # one plain sentence for support staff
-    retry_after: timedelta | None = None  # the other side's wish, at most a day
+    retry_after: timedelta | None = None  # the other side's wish, at most LONGEST_RETRY_AFTER
     address: str = ""  # "203.0.113.7:443"
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
+
+    def without(self, secrets: tuple[str, ...]) -> "Outcome":
+        """Return it with these texts masked, also where the other side repeats them."""
+        if not secrets:
+            return self
+        told = {name: getattr(self, name) for name in _TEXTS}
+        for secret in secrets:
+            told = {name: text.replace(secret, MASK) for name, text in told.items()}
+        return replace(self, **told)
+
+
+MASK = "****"
+_TEXTS = ("detail", "request_headers", "response_headers", "response_body")
 
 
 class Transport(ABC):

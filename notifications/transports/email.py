@@ -1,11 +1,10 @@
 """Email: one message for one recipient, through one SMTP profile."""
 
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from smtpprofiles import sender
-from smtpprofiles.account import Security, SendResult, SendStatus, SmtpAccount
+from smtpprofiles.account import SendResult, SendStatus, SmtpAccount
 
 from . import clock
 from .base import Message, Outcome, Transport, Verdict
@@ -26,37 +25,16 @@ _SENTENCES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmailDestination:
-    """The values of an SMTP profile that sending needs."""
-
-    host: str
-    from_address: str  # the envelope sender; the From header is in the message already
-    port: int = 25
-    security: str = "none"  # none, starttls, tls
-    username: str = ""
-    password: str = field(default="", repr=False)
-    timeout_seconds: float = 15.0  # a wall clock over one mail, connecting included
-    ca_certificate: str = field(default="", repr=False)
-
-
 class EmailTransport(Transport):
     """Hands mail to one server; its connection is kept for the next one."""
 
-    def __init__(self, destination: EmailDestination) -> None:
-        self._from_address = destination.from_address
-        self._account = SmtpAccount(
-            host=destination.host,
-            port=destination.port,
-            security=Security(destination.security),
-            username=destination.username,
-            password=destination.password,
-            ca_certificate=destination.ca_certificate,
-            timeout_seconds=destination.timeout_seconds,
-        )
+    def __init__(self, account: SmtpAccount, *, from_address: str) -> None:
+        """`from_address` is the envelope sender; the From header is in the message already."""
+        self._account = account
+        self._from_address = from_address
 
     def send(self, message: Message) -> Outcome:
-        """Try once, within the destination's wall clock."""
+        """Try once, within the account's wall clock."""
         started_at, start = clock.now(), time.monotonic()
         result = sender.send(
             self._account, message.body.encode(), sender=self._from_address, recipient=message.recipient

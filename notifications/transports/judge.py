@@ -7,9 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urljoin
 
-from .base import Verdict
-
-_LONGEST_WAIT = timedelta(days=1)
+from .base import LONGEST_RETRY_AFTER, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +61,13 @@ def retry_after(value: str | None, *, status: int, now: datetime) -> timedelta |
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return min(_LONGEST_WAIT, timedelta(seconds=int(value[:9])))
+        return min(LONGEST_RETRY_AFTER, timedelta(seconds=int(value[:9])))
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
     wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
-    return min(_LONGEST_WAIT, max(timedelta(), wait))
+    return min(LONGEST_RETRY_AFTER, max(timedelta(), wait))
 
 
 @lru_cache(maxsize=1000)

@@ -89,7 +89,7 @@ class WebhookTransport(Transport):
             address=address,
             request_headers=shown,
             **found,
-        )
+        ).without(message.secrets)
 
     def _query(self, message: Message) -> str:
         if not message.query:

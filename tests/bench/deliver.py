@@ -8,8 +8,8 @@ from typing import Any
 from notifications.models import Attempt
 from tests.bench import offer, receiver, rows
 from tests.bench.judge import Case
-from tests.bench.loop import Posted, looping
-from tests.bench.offer import Drained
+from tests.bench.loop import looping
+from tests.bench.rounds import Round
 from tests.bench.run import Run
 from tests.bench.workers import working
 
@@ -54,11 +54,10 @@ def _threads(run: Run, queues: list[str], accepting: receiver.Receiver, name: st
             rounds=5,
             show=lambda ours, theirs: f"{ours.rate:.0f}/s against {theirs.rate:.0f}/s",
         )
-    return Case(
-        name=name,
-        unit="deliveries/s",
-        ours=[each.rate for each in drained],
-        baseline=[each.rate for each in posted],
+    return Case.of_rounds(
+        name,
+        drained,
+        posted,
         target=TARGETS[threads],
         extra=costs(drained, posted),
     )
@@ -75,11 +74,10 @@ def _alone(run: Run, queues: list[str], accepting: receiver.Receiver) -> Case:
             rounds=5,
             show=lambda ours, theirs: f"{ours.rate:.0f}/s against {theirs.rate:.0f}/s",
         )
-    return Case(
-        name=ALONE,
-        unit="deliveries/s",
-        ours=[each.rate for each in one],
-        baseline=[each.rate for each in all_of_them],
+    return Case.of_rounds(
+        ALONE,
+        one,
+        all_of_them,
         target=0.8,
         extra={"cpu_us": median_cost([each.cost for each in one])},
     )
@@ -94,7 +92,7 @@ def body_bytes() -> int:
     return int(lengths[0])
 
 
-def costs(drained: Sequence[Drained], posted: Sequence[Posted]) -> dict[str, Any]:
+def costs(drained: Sequence[Round], posted: Sequence[Round]) -> dict[str, Any]:
     """Where the processor time of both sides went, in microseconds a delivery; medians of the rounds."""
     ours, theirs = median_cost([each.cost for each in drained]), median_cost([each.cost for each in posted])
     return {

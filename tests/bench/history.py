@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from tests.bench import copies, hosting, offer, receiver, rows, spending
 from tests.bench.deliver import ENDPOINTS, PROCESSES, median_cost
 from tests.bench.judge import Case
+from tests.bench.rounds import Round
 from tests.bench.run import Run
 from tests.bench.workers import working
 
@@ -53,7 +54,7 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
                     working(PROCESSES, folder=run.folder, **accepting.environment, DELIVERY_THREADS="4")
                 )
 
-        def drain(database: BaseDatabaseWrapper) -> offer.Drained:
+        def drain(database: BaseDatabaseWrapper) -> Round:
             with copies.within(database):
                 return offer.drain(queues, count, workers=teams[database], receiver=accepting)
 
@@ -64,11 +65,10 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
             rounds=5,
             show=lambda ours, theirs: f"{ours.rate:.0f}/s against {theirs.rate:.0f}/s",
         )
-    case = Case(
-        name=name,
-        unit="deliveries/s",
-        ours=[each.rate for each in long],
-        baseline=[each.rate for each in short],
+    case = Case.of_rounds(
+        name,
+        long,
+        short,
         target=TARGET,
         extra={
             "cpu_us": median_cost([each.cost for each in long]),

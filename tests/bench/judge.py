@@ -3,7 +3,9 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+from tests.bench.rounds import Round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,26 @@ class Case:
     target: float
     at_most: bool = False  # the target is an upper bound
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_rounds(
+        cls,
+        name: str,
+        ours: Sequence[Round],
+        baseline: Sequence[Round],
+        *,
+        target: float,
+        extra: Mapping[str, Any],
+    ) -> Self:
+        """The rates of both sides, round by round."""
+        return cls(
+            name=name,
+            unit="deliveries/s",
+            ours=[each.rate for each in ours],
+            baseline=[each.rate for each in baseline],
+            target=target,
+            extra=extra,
+        )
 
     def __post_init__(self) -> None:
         if not self.ours:

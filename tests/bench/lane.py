@@ -33,11 +33,10 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
             rounds=5,
             show=lambda ours, theirs: f"{ours.rate:.0f}/s against {theirs.rate:.0f}/s",
         )
-    case = Case(
-        name="one lane",
-        unit="deliveries/s",
-        ours=[each.rate for each in drained],
-        baseline=[each.rate for each in posted],
+    case = Case.of_rounds(
+        "one lane",
+        drained,
+        posted,
         target=TARGET,
         extra=costs(drained, posted),
     )

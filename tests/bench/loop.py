@@ -11,36 +11,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
 from tests.bench.children import started
+from tests.bench.rounds import Round
 
 # Sent on top of what requests sends by itself: eight lines in all, as many as a callout of ours has.
 _HEADERS = {"Content-Type": "application/json", "webhook-id": "dlv_01a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
-    """One round: how long it took, and the processor seconds it cost."""
-
-    count: int
-    seconds: float
-    loop_cpu: float
-    receiver_cpu: float
-
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.count / self.seconds
-
-    @property
-    def cost(self) -> dict[str, float]:
-        """Processor microseconds a request."""
-        parts = {"loop": self.loop_cpu, "receiver": self.receiver_cpu}
-        return {name: round(seconds / self.count * 1_000_000) for name, seconds in parts.items()}
 
 
 class Loops:
@@ -50,7 +29,7 @@ class Loops:
         self._processes = processes
         self._receiver = receiver
 
-    def post(self, count: int) -> Posted:
+    def post(self, count: int) -> Round:
         """Post so many requests, spread evenly over the processes and their threads."""
         shares = [count // len(self._processes)] * len(self._processes)
         shares[0] += count - sum(shares)
@@ -66,11 +45,10 @@ class Loops:
             if not line:
                 raise RuntimeError("a process of the bare loop ended")
             loop_cpu += float(line)
-        return Posted(
+        return Round(
             count=count,
             seconds=time.monotonic() - began,
-            loop_cpu=loop_cpu,
-            receiver_cpu=self._receiver.cpu_seconds() - receiver_cpu,
+            cpu={"loop": loop_cpu, "receiver": self._receiver.cpu_seconds() - receiver_cpu},
         )
 
 

@@ -3,13 +3,13 @@
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.db import connection, transaction
 
 from events.publish import Draft, publish_many
 from tests.bench import spending
 from tests.bench.receiver import Receiver
+from tests.bench.rounds import Round
 from tests.bench.workers import Workers
 
 EVENT_TYPE = "invoice.posted"
@@ -18,28 +18,6 @@ _LOOK_EVERY = 0.05  # seconds
 # With the envelope around it, the body of a callout is about 1 KB.
 _PADDING = "x" * 560
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drained:
-    """One drain: how long it took, and the processor seconds it cost."""
-
-    count: int
-    seconds: float
-    worker_cpu: float
-    database_cpu: float
-    receiver_cpu: float
-
-    @property
-    def rate(self) -> float:
-        """Deliveries a second."""
-        return self.count / self.seconds
-
-    @property
-    def cost(self) -> dict[str, float]:
-        """Processor microseconds a delivery."""
-        parts = {"worker": self.worker_cpu, "postgresql": self.database_cpu, "receiver": self.receiver_cpu}
-        return {name: round(seconds / self.count * 1_000_000) for name, seconds in parts.items()}
 
 
 def drafts(queues: Sequence[str], count: int, *, keys: int = 0) -> list[Draft]:
@@ -79,7 +57,7 @@ def drain(
     receiver: Receiver | None,
     keys: int = 0,
     limit: float = 300.0,
-) -> Drained:
+) -> Round:
     """Commit so many events at once, and wait until all of their deliveries are settled.
 
     Publishing is not counted: it is done beforehand, in the transaction whose commit starts the clock.
@@ -96,20 +74,18 @@ def drain(
         if time.monotonic() > gives_up:
             raise RuntimeError(f"not all of {count} deliveries were settled within {limit:.0f} s")
         time.sleep(_LOOK_EVERY)
-    spent = [after - start for after, start in zip(_spent(workers, receiver), cpu, strict=True)]
+    spent = {part: seconds - cpu[part] for part, seconds in _spent(workers, receiver).items()}
     if (made := settled() - before) != count:
         raise RuntimeError(f"{made} deliveries were delivered, not {count}")
-    return Drained(
-        count=count,
-        seconds=_last_settled() - began,
-        worker_cpu=spent[0],
-        database_cpu=spent[1],
-        receiver_cpu=spent[2],
-    )
+    return Round(count=count, seconds=_last_settled() - began, cpu=spent)
 
 
-def _spent(workers: Workers, receiver: Receiver | None) -> tuple[float, float, float]:
-    return workers.cpu_seconds(), spending.of_database(), receiver.cpu_seconds() if receiver else 0.0
+def _spent(workers: Workers, receiver: Receiver | None) -> dict[str, float]:
+    return {
+        "worker": workers.cpu_seconds(),
+        "postgresql": spending.of_database(),
+        "receiver": receiver.cpu_seconds() if receiver else 0.0,
+    }
 
 
 def now() -> float:

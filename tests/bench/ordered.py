@@ -28,11 +28,10 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
             rounds=7,
             show=lambda ours, theirs: f"{ours.rate:.0f}/s against {theirs.rate:.0f}/s",
         )
-    case = Case(
-        name="1,000 keys",
-        unit="deliveries/s",
-        ours=[each.rate for each in in_order],
-        baseline=[each.rate for each in any_order],
+    case = Case.of_rounds(
+        "1,000 keys",
+        in_order,
+        any_order,
         target=TARGET,
         extra={
             "cpu_us": median_cost([each.cost for each in in_order]),

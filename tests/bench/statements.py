@@ -86,54 +86,50 @@ def measure(run: Run) -> tuple[list[Case], dict[str, Any]]:
 def _saturated(run: Run, queues: list[str], log: Log, url: str) -> Case:
     count, rounds = run.scale(12_000, 4_000), run.rounds or _ROUNDS
     run.progress.expect(rounds + 1)
-    found, kinds = [], Counter[str]()
     with ExitStack() as stack:
         accepting = stack.enter_context(receiver.running(run.folder))
         environment = {**accepting.environment, "DELIVERY_THREADS": "4", "DATABASE_URL": url}
         workers = stack.enter_context(working(PROCESSES, folder=run.folder, **environment))
+        found = []
         for number in range(rounds + 1):
-            seen = log.during(lambda: offer.drain(queues, count, workers=workers, receiver=accepting))
-            label = f"round {number} of {rounds}" if number else "warm-up"
-            run.progress.step(f"saturated, {label}: {seen.total() / count:.4f} a delivery")
-            if number:
-                found.append(seen.total() / count)
-                kinds += seen
-    return Case(
-        name="per delivery at saturation",
-        unit="statements",
-        ours=found,
-        baseline=None,
-        target=PER_DELIVERY,
-        at_most=True,
-        extra={"kinds": _shares(kinds, rounds * count)},
-    )
+            found.append(log.during(lambda: offer.drain(queues, count, workers=workers, receiver=accepting)))
+            told = f"{found[-1].total() / count:.4f} a delivery"
+            run.progress.step(f"saturated, {_label(number, rounds)}: {told}")
+    return _case("per delivery at saturation", found, by=count, target=PER_DELIVERY)
 
 
 def _idle(run: Run, log: Log, url: str) -> Case:
     # A whole minute each, so that what the schedules do once a minute is in each.
     seconds, rounds = run.scale(60, 12), run.rounds or _ROUNDS
     run.progress.expect(rounds + 1)
-    found, kinds = [], Counter[str]()
     environment = {"DATABASE_URL": url, "Q_CLUSTER_NAME": "delivery", "BELLWETHER_CLUSTER": "bench"}
     command = [sys.executable, "manage.py", "qcluster"]
     output = run.folder / "cluster.log"
     with started(command, log=output, variables=environment) as cluster:
+        found = []
         for number in range(rounds + 1):
-            seen = log.during(lambda: time.sleep(seconds))
+            found.append(log.during(lambda: time.sleep(seconds)))
             check(cluster, output)
-            label = f"round {number} of {rounds}" if number else "warm-up"
-            run.progress.step(f"idle, {label}: {seen.total() / seconds:.2f} a second")
-            if number:
-                found.append(seen.total() / seconds)
-                kinds += seen
+            told = f"{found[-1].total() / seconds:.2f} a second"
+            run.progress.step(f"idle, {_label(number, rounds)}: {told}")
+    return _case("per idle second of the delivery cluster", found, by=seconds, target=PER_SECOND)
+
+
+def _label(number: int, rounds: int) -> str:
+    return f"round {number} of {rounds}" if number else "warm-up"
+
+
+def _case(name: str, found: list[Counter[str]], *, by: float, target: float) -> Case:
+    """The statements of each round but the first, which warms up, for each of `by`."""
+    seen = found[1:]
     return Case(
-        name="per idle second of the delivery cluster",
+        name=name,
         unit="statements",
-        ours=found,
+        ours=[each.total() / by for each in seen],
         baseline=None,
-        target=PER_SECOND,
+        target=target,
         at_most=True,
-        extra={"kinds": _shares(kinds, rounds * seconds)},
+        extra={"kinds": _shares(sum(seen, Counter[str]()), len(seen) * by)},
     )
 
 

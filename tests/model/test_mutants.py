@@ -17,16 +17,20 @@ from .world import ACCEPTED, World
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def _a_lease_runs_out_after_a_send(world, holder):
+    world.publish(1, 1, 2)
+    worker.fan_out()
+    holder.lease(8)
+    holder.fetch()
+    world.send(holder, holder.running[0], ACCEPTED)
+    for lease in holder.leases.values():
+        world.expire(lease)
+
+
 def a_lease_is_taken_over_before_its_worker_settles(world, mutations):
     first, second, _ = world.workers
     with applied(mutations):
-        world.publish(1, 1, 2)
-        worker.fan_out()
-        first.lease(8)
-        first.fetch()
-        world.send(first, first.running[0], ACCEPTED)
-        for lease in first.leases.values():
-            world.expire(lease)
+        _a_lease_runs_out_after_a_send(world, first)
         second.lease(8)
         second.fetch()
         world.settle(first)
@@ -35,13 +39,7 @@ def a_lease_is_taken_over_before_its_worker_settles(world, mutations):
 def a_lease_runs_out_before_its_worker_settles(world, mutations):
     first = world.workers[0]
     with applied(mutations):
-        world.publish(1, 1, 2)
-        worker.fan_out()
-        first.lease(8)
-        first.fetch()
-        world.send(first, first.running[0], ACCEPTED)
-        for lease in first.leases.values():
-            world.expire(lease)
+        _a_lease_runs_out_after_a_send(world, first)
         world.settle(first)
 
 

@@ -5,7 +5,7 @@ import pytest
 from notifications.models import Attempt, Channel, Delivery
 
 from . import worker
-from .world import ACCEPTED, World
+from .world import ACCEPTED, ANSWERS, World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,3 +53,19 @@ def test_a_worker_that_is_late_leaves_what_was_in_flight_on_record(world):
         ("delivered", False),
         ("delivered", True),
     ]
+
+
+def test_what_the_receiver_accepted_unheard_and_then_refused_is_sent_again(world):
+    first, second, _ = world.workers
+    [lease] = first.leases.values()
+    world.expire(lease)
+    second.lease(8)
+    second.fetch()
+    world.send(second, second.running[0], ANSWERS["server error"])
+    world.settle(second)
+
+    world.drain()
+
+    assert [each.was_accepted for each in world.arrivals] == [True, False, True]
+    attempts = Attempt.objects.order_by("number").values_list("verdict", flat=True)
+    assert list(attempts) == ["crashed", "retry", "delivered"]

@@ -17,7 +17,7 @@ from notifications.destinations import Directory, Sender
 from notifications.fan_out import fan_out
 from notifications.fetch import Claimed
 from notifications.models import Endpoint
-from notifications.pause import pause, rest
+from notifications.pause import stop_at_fault
 from notifications.prepare import one_suspect, prepare
 from notifications.sending import Item
 from notifications.settle import Result, settle
@@ -157,8 +157,7 @@ class Worker:
     def settle(self) -> None:
         """Write down what it knows, and renew its leases."""
         results, untried, self._results, self._untried = self._results, self._untried, [], []
-        for result in results:
-            self._stop_at_fault(result)
+        stop_at_fault(results, self.leases)
         leases = [lease for lease in self.leases.values() if not lease.is_lost]
         settle(results, leases=leases, freed=untried, worker=self.name)
         for one in [result.claimed for result in results] + untried:
@@ -170,15 +169,6 @@ class Worker:
             self.runs.remove(run)
             run.lease.may_have_work = True
             run.lease.busy_lanes.discard(run.lane_id or 0)
-
-    def _stop_at_fault(self, result: Result) -> None:
-        lease = self.leases.get(result.claimed.channel_id)
-        if lease is None or lease.epoch != result.claimed.epoch:
-            return
-        if result.decision.pause_reason:
-            pause(lease, result.decision.pause_reason)
-        if result.decision.channel_wait:
-            rest(lease, result.decision.channel_wait.total_seconds(), "asked")
 
     def release(self) -> None:
         """Give back what has no work for it."""

@@ -48,8 +48,14 @@ class Arrival:
 
     delivery: int
     lease: Lease
+    verdict: Verdict
     was_accepted: bool
     is_settled: bool = False
+
+    @property
+    def calls_for_another(self) -> bool:
+        """Whether it is on record that the receiver refused it: a retry follows, whatever it accepted before."""
+        return self.is_settled and self.verdict not in (Verdict.DELIVERED, Verdict.UNKNOWN)
 
 
 @dataclass(kw_only=True)
@@ -96,7 +102,9 @@ class World:
             return
         delivery = item.claimed.id
         if answer.arrives:
-            self._arrives(Arrival(delivery=delivery, lease=run.lease, was_accepted=False))
+            self._arrives(
+                Arrival(delivery=delivery, lease=run.lease, verdict=answer.verdict, was_accepted=False)
+            )
         by.sent(run, answer)
         if answer.verdict is Verdict.DELIVERED:
             self.arrivals[-1].was_accepted = True
@@ -231,7 +239,10 @@ class World:
         self.the_log_explains_every_arrival()
 
     def the_log_explains_every_arrival(self) -> None:
-        """Each has an attempt of its own; each that came after an accepted one has its reason, unknown or crashed."""
+        """Each has an attempt of its own; each that came after an accepted one has its reason.
+
+        That is an attempt whose end nobody knows, unknown or crashed; or the one before was refused.
+        """
         with connection.cursor() as cursor:
             cursor.execute(
                 """SELECT delivery_id, count(*),
@@ -240,7 +251,9 @@ class World:
             )
             logged = {pk: (attempts, reasons) for pk, attempts, reasons in cursor.fetchall()}
         for delivery in {each.delivery for each in self.arrivals}:
-            was_accepted = [each.was_accepted for each in self.arrivals if each.delivery == delivery]
-            again = len(was_accepted) - was_accepted.index(True) - 1 if any(was_accepted) else 0
+            arrived = [each for each in self.arrivals if each.delivery == delivery]
+            accepted = [number for number, each in enumerate(arrived) if each.was_accepted]
+            again = arrived[accepted[0] + 1 :] if accepted else []
             attempts, reasons = logged.get(delivery, (0, 0))
-            assert (len(was_accepted) <= attempts, again <= reasons) == (True, True), delivery
+            reasons += sum(each.calls_for_another for each in again[:-1])
+            assert (len(arrived) <= attempts, len(again) <= reasons) == (True, True), delivery

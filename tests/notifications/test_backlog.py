@@ -4,13 +4,16 @@ import json
 import time
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
 
 from events.publish import Draft, publish_many
-from notifications import backlog, claim, fetch, ration
+from notifications import backlog, claim, fetch, operate, ration, switch
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Circuit, Delivery
+from notifications.models import Circuit, Delivery, Endpoint, Lane
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
+from tests.model.sessions import Session
 from tests.workers import Gauge, until, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,3 +123,33 @@ def test_a_resumed_endpoint_starts_afresh_and_slowly(catalog):
     leases = claim.lease("me:1", limit=4)
     assert {lease.seconds_since_closed < 5 for lease in leases} == {True}
     assert fetch.fetch(leases).claimed
+
+
+def test_what_was_given_up_in_the_middle_of_a_lane_does_not_wait(catalog):
+    endpoint = paused(catalog, 10)
+    first, second = (list(lane.deliveries.order_by("sequence")) for lane in Lane.objects.order_by("pk"))
+    given_up = [*first[1:3], *second[2:]]
+    actor = AnonymousUser()
+    assert operate.cancel([delivery.pk for delivery in given_up], actor).done == 5
+    assert operate.skip([second[0].pk, second[1].pk], actor).done == 2
+
+    found = backlog.preview(endpoint)
+
+    assert (found.deliveries, found.in_lanes, found.lanes) == (3, 3, 1)
+    assert found.oldest == first[0].created_at
+
+
+@pytest.mark.parametrize("switch_it", [switch.pause, switch.resume])
+def test_switching_waits_for_an_edit_and_the_edit_does_not_wait_for_it(catalog, switch_it):
+    endpoint = paused(catalog, 1)
+    Endpoint.objects.update(is_active=switch_it is switch.pause)
+    with transaction.atomic():
+        edited = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        session = Session(lambda: switch_it(Endpoint, [endpoint.pk], AnonymousUser()), [])
+        assert session.settles() == "blocked"
+        edited.path = "/hooks/moved"
+        edited.save()
+    session.end()
+
+    endpoint.refresh_from_db()
+    assert (endpoint.path, endpoint.is_active) == ("/hooks/moved", switch_it is switch.resume)

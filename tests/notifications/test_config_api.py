@@ -296,7 +296,10 @@ class TestSubscriptions:
             "name": "source",
             "source": "static",
             "value": "billing",
+            "is_secret": False,
             "placement": "body",
+            "if_missing": "empty",
+            "default_value": "",
         }
         subscription = Subscription.objects.get()
         assert subscription.operations == {"create", "update"}

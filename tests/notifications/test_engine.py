@@ -259,6 +259,22 @@ def test_a_template_that_cannot_be_rendered_holds_its_delivery_and_no_other(cata
     assert sound.deliveries.get().status == "delivered"
 
 
+def test_what_rendering_did_not_expect_holds_its_delivery_and_no_other(catalog, https_receiver):
+    subscription = WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=False))
+    Parameter.objects.create(subscription=subscription, name="number", value="invoice.number")
+    broken, sound = (post_invoice(catalog) for _ in range(2))
+    fan_out()
+    Event.objects.filter(pk=broken.pk).update(data="not json")
+
+    assert run() == 1
+
+    held = Delivery.objects.get(event=broken)
+    assert (held.status, held.hold_cause, held.attempt_count) == ("held", "rendering", 0)
+    assert held.last_error.startswith("It could not be put into words: JSONDecodeError: Expecting value")
+    assert Delivery.objects.get(event=sound).status == "delivered"
+    assert len(https_receiver.received) == 1
+
+
 def test_an_event_that_breaks_fan_out_is_quarantined_alone(catalog, https_receiver):
     WebhookSubscriptionFactory()
     before, broken, after = (post_invoice(catalog) for _ in range(3))

@@ -69,7 +69,7 @@ def composed(
         public_id="dlv_1",
         now=datetime(2026, 11, 23, tzinfo=UTC),
     )
-    return message_from_string(raw, policy=policy.default)  # type: ignore[return-value]
+    return message_from_string(raw, policy=policy.default)
 
 
 def part(message: EmailMessage, kind: str) -> str:

@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from events import sync
 from events.models import EventType, Queue
 from events.publish import publish
 from notifications import tasks
@@ -23,24 +22,9 @@ from smtpprofiles.models import SmtpProfile
 from tests import console_form
 from tests.factories import EndpointFactory, QueueFactory, SmtpProfileFactory, WebhookSubscriptionFactory
 
+pytestmark = pytest.mark.usefixtures("event_types")
+
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def catalog(db: None) -> None:
-    sync.sync()
-
-
-@pytest.fixture
-def console(client: Client, admin_user: Any) -> Client:
-    client.force_login(admin_user)
-    return client
-
-
-@pytest.fixture
-def hooks() -> Any:
-    queue = QueueFactory(name="invoices")
-    return WebhookSubscriptionFactory(name="hooks", queue=queue, endpoint=EndpointFactory(name="main"))
 
 
 def url(row: Any, page: str, *args: Any) -> str:
@@ -200,6 +184,43 @@ class TestResumingADestination:
         assert press(viewer, stopped, "resume").status_code == 403
         stopped.refresh_from_db()
         assert not stopped.is_open
+
+
+class TestTheFormOfADestination:
+    @pytest.mark.parametrize("kind", ["endpoint", "smtpprofile"])
+    def test_ticking_active_resumes_as_the_button_does_and_is_in_the_audit_log(
+        self, console: Client, kind: str
+    ) -> None:
+        row: Any = EndpointFactory() if kind == "endpoint" else SmtpProfileFactory()
+        subject = f"{'endpoint' if kind == 'endpoint' else 'smtp profile'} {row.pk}"
+        page = url(row, "change", row.pk)
+        shown = console_form.read(console.get(page), kind)
+        assert console.post(page, shown).status_code == 302
+        assert not AuditEntry.objects.exists(), "nothing was switched"
+
+        unticked = {name: value for name, value in shown.items() if name != "is_active"}
+        assert console.post(page, unticked).status_code == 302
+        assert list(Channel.objects.values_list("is_paused", flat=True)) == [True, True]
+        Circuit.objects.update(
+            failures=9, opened_at=NOON, probe_at=NOON, backlog_left=7, backlog_per_minute=1
+        )
+        wakes = list(Channel.objects.order_by("pk").values_list("wake", flat=True))
+        assert console.post(page, shown).status_code == 302
+
+        row.refresh_from_db()
+        assert row.is_open
+        circuit = row.circuit
+        assert (circuit.opened_at, circuit.failures, circuit.backlog_left, circuit.backlog_per_minute) == (
+            None, 0, 0, None
+        )  # fmt: skip
+        channels = Channel.objects.exclude(due_at=None).order_by("pk").values_list("is_paused", "wake")
+        assert list(channels) == [(False, wake + 1) for wake in wakes]
+        noun = subject.partition(" ")[0] if kind == "endpoint" else "smtp_profile"
+        entries = AuditEntry.objects.order_by("id").values_list("action", "subject", "actor_name", "reason")
+        assert list(entries) == [
+            (f"{noun}.pause", subject, "admin", "By an edit."),
+            (f"{noun}.resume", subject, "admin", "By an edit."),
+        ]
 
 
 class TestHowADestinationFares:

@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from events import sync
 from events.models import EventType, Queue
 from events.publish import publish
 from notifications import operate
@@ -20,30 +19,13 @@ from notifications.models import AuditEntry, Channel, Circuit, Delivery, Endpoin
 from smtpprofiles.models import SmtpProfile
 from tests.factories import (
     EmailSubscriptionFactory,
-    EndpointFactory,
-    QueueFactory,
     SmtpProfileFactory,
     WebhookSubscriptionFactory,
 )
 
+pytestmark = pytest.mark.usefixtures("event_types")
+
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def catalog(db: None) -> None:
-    sync.sync()
-
-
-@pytest.fixture
-def console(client: Client, admin_user: Any) -> Client:
-    client.force_login(admin_user)
-    return client
-
-
-@pytest.fixture
-def hooks() -> Any:
-    queue = QueueFactory(name="invoices")
-    return WebhookSubscriptionFactory(name="hooks", queue=queue, endpoint=EndpointFactory(name="main"))
 
 
 def deliver(subscription: Subscription, **values: Any) -> Delivery:

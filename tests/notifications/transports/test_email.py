@@ -9,7 +9,8 @@ import trustme
 
 from notifications.sinks.smtp_sink import DROP, SmtpSink
 from notifications.transports.base import Message, Verdict
-from notifications.transports.email import EmailDestination, EmailTransport
+from notifications.transports.email import EmailTransport
+from smtpprofiles.account import Security, SmtpAccount
 from tests.servers import MAIL_SERVER, PASSWORD, USERNAME
 
 TEXT = (
@@ -20,21 +21,24 @@ MESSAGE = Message(id="dlv_1", body=TEXT, recipient="ada@example.com")
 
 
 @pytest.fixture
-def destination():
-    return EmailDestination(
+def account():
+    return SmtpAccount(
         host=MAIL_SERVER,
         port=587,
-        security="starttls",
+        security=Security.STARTTLS,
         username=USERNAME,
         password=PASSWORD,
-        from_address="billing@example.test",
         timeout_seconds=5,
     )
 
 
+def over(account):
+    return EmailTransport(account, from_address="billing@example.test")
+
+
 @pytest.fixture
-def transport(destination):
-    return EmailTransport(destination)
+def transport(account):
+    return over(account)
 
 
 def refuse(command, reply):
@@ -58,43 +62,43 @@ def test_a_mail_goes_out_over_starttls_with_login(smtp_sink, transport):
     assert "queued as 1" in outcome.detail
 
 
-def test_the_transcript_shows_each_step_and_never_the_password(smtp_sink, transport, destination):
+def test_the_transcript_shows_each_step_and_never_the_password(smtp_sink, transport, account):
     outcome = transport.send(MESSAGE)
     for step in ("C: STARTTLS", "C: AUTH", "C: MAIL FROM:<billing@example.test>", "C: DATA", "S: 250 2.0.0"):
         assert step in outcome.response_body
     assert PASSWORD not in outcome.response_body
     assert "Y29ycmVjdCBob3JzZQ" not in outcome.response_body  # the password in base64
-    assert PASSWORD not in repr(destination)
+    assert PASSWORD not in repr(account)
     assert PASSWORD not in repr(transport._account)
 
 
 @pytest.mark.parametrize("login", [True, False])
-def test_a_mail_goes_out_over_implicit_tls(ca, ca_bundle, settings, destination, login):
+def test_a_mail_goes_out_over_implicit_tls(ca, ca_bundle, settings, account, login):
     settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
     user = {"username": USERNAME, "password": PASSWORD} if login else {}
     with SmtpSink(ca=ca, host=MAIL_SERVER, implicit_tls=True, **user) as sink:
         lead_here(settings, sink)
         plain = {} if login else {"username": "", "password": ""}
-        transport = EmailTransport(replace(destination, security="tls", **plain))
+        transport = over(replace(account, security=Security.TLS, **plain))
         assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
         transport.close()
     assert sink.mails[0].secured
 
 
-def test_a_mail_goes_out_unprotected_where_the_profile_says_so(settings, destination):
+def test_a_mail_goes_out_unprotected_where_the_profile_says_so(settings, account):
     with SmtpSink() as sink:
         lead_here(settings, sink)
-        transport = EmailTransport(replace(destination, security="none", username="", password=""))
+        transport = over(replace(account, security=Security.NONE, username="", password=""))
         assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
         transport.close()
     assert not sink.mails[0].secured
 
 
-def test_a_global_email_login_never_leaks_into_a_profile(settings, destination):
+def test_a_global_email_login_never_leaks_into_a_profile(settings, account):
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "global", "global"
     with SmtpSink() as sink:
         lead_here(settings, sink)
-        transport = EmailTransport(replace(destination, security="none", username="", password=""))
+        transport = over(replace(account, security=Security.NONE, username="", password=""))
         outcome = transport.send(MESSAGE)
         transport.close()
     assert outcome.verdict is Verdict.DELIVERED
@@ -127,8 +131,8 @@ def test_a_refusal_is_judged_by_its_step_and_code(smtp_sink, transport, command,
     assert smtp_sink.count == 0
 
 
-def test_a_wrong_password_blocks_the_channel(smtp_sink, destination):
-    outcome = EmailTransport(replace(destination, password="wrong pass")).send(MESSAGE)
+def test_a_wrong_password_blocks_the_channel(smtp_sink, account):
+    outcome = over(replace(account, password="wrong pass")).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class, outcome.status_code) == (Verdict.BLOCKED, "smtp_auth", 535)
     assert "wrong pass" not in outcome.response_body + outcome.detail
     assert smtp_sink.count == 0
@@ -140,23 +144,23 @@ def test_a_login_that_cannot_be_checked_now_is_tried_again(smtp_sink, transport)
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "smtp_4xx")
 
 
-def test_a_password_outside_ascii_blocks_the_channel(smtp_sink, destination):
-    outcome = EmailTransport(replace(destination, password="pässword")).send(MESSAGE)
+def test_a_password_outside_ascii_blocks_the_channel(smtp_sink, account):
+    outcome = over(replace(account, password="pässword")).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "smtp_auth")
     assert "pässword" not in outcome.detail
 
 
-def test_a_server_that_offers_no_login_blocks_the_channel(settings, destination):
+def test_a_server_that_offers_no_login_blocks_the_channel(settings, account):
     with SmtpSink() as sink:
         lead_here(settings, sink)
-        outcome = EmailTransport(replace(destination, security="none")).send(MESSAGE)
+        outcome = over(replace(account, security=Security.NONE)).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "smtp_auth")
 
 
-def test_a_server_without_starttls_blocks_the_channel_and_sees_no_password(settings, destination):
+def test_a_server_without_starttls_blocks_the_channel_and_sees_no_password(settings, account):
     with SmtpSink(username=USERNAME, password=PASSWORD) as sink:
         lead_here(settings, sink)
-        outcome = EmailTransport(destination).send(MESSAGE)
+        outcome = over(account).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "tls")
     assert "does not offer STARTTLS" in outcome.detail
     assert "C: AUTH" not in outcome.response_body
@@ -164,32 +168,32 @@ def test_a_server_without_starttls_blocks_the_channel_and_sees_no_password(setti
 
 @pytest.mark.parametrize("implicit", [False, True])
 @pytest.mark.parametrize("fault", ["authority", "name"])
-def test_a_wrong_certificate_blocks_the_channel(ca, ca_bundle, settings, destination, implicit, fault):
+def test_a_wrong_certificate_blocks_the_channel(ca, ca_bundle, settings, account, implicit, fault):
     settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
     authority = trustme.CA() if fault == "authority" else ca
     name = "other.example.test" if fault == "name" else MAIL_SERVER
     with SmtpSink(ca=authority, host=name, implicit_tls=implicit) as sink:
         lead_here(settings, sink)
-        security = "tls" if implicit else "starttls"
-        outcome = EmailTransport(replace(destination, security=security)).send(MESSAGE)
+        security = Security.TLS if implicit else Security.STARTTLS
+        outcome = over(replace(account, security=security)).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "tls")
     assert "certificate is not trusted" in outcome.detail
 
 
-def test_a_profile_with_its_own_ca_trusts_it(settings, destination):
+def test_a_profile_with_its_own_ca_trusts_it(settings, account):
     private = trustme.CA()
-    own = replace(destination, ca_certificate=private.cert_pem.bytes().decode(), username="", password="")
+    own = replace(account, ca_certificate=private.cert_pem.bytes().decode(), username="", password="")
     with SmtpSink(ca=private, host=MAIL_SERVER) as sink:
         lead_here(settings, sink)
-        transport = EmailTransport(own)
+        transport = over(own)
         assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
         transport.close()
 
 
-def test_tls_towards_a_plain_port_blocks_the_channel(settings, destination):
+def test_tls_towards_a_plain_port_blocks_the_channel(settings, account):
     with SmtpSink() as sink:
         lead_here(settings, sink)
-        outcome = EmailTransport(replace(destination, security="tls")).send(MESSAGE)
+        outcome = over(replace(account, security=Security.TLS)).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "tls")
     assert "Check that port and security belong together" in outcome.detail
 
@@ -219,14 +223,14 @@ def stall(at, seconds=1.2):
 
 
 @pytest.mark.parametrize(("command", "verdict"), [("RCPT", Verdict.RETRY), ("DATA", Verdict.UNKNOWN)])
-def test_a_server_that_stalls_is_cut_at_the_deadline(smtp_sink, destination, command, verdict):
+def test_a_server_that_stalls_is_cut_at_the_deadline(smtp_sink, account, command, verdict):
     smtp_sink.script = stall(command)
-    outcome = EmailTransport(replace(destination, timeout_seconds=0.5)).send(MESSAGE)
+    outcome = over(replace(account, timeout_seconds=0.5)).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (verdict, "timeout")
     assert outcome.duration < timedelta(seconds=1)
 
 
-def test_a_reply_that_drips_is_cut_at_the_deadline(settings, destination):
+def test_a_reply_that_drips_is_cut_at_the_deadline(settings, account):
     server = socket.create_server(("127.0.0.1", 0))
     settings.OUTBOUND_CONNECT_TO = [f"{MAIL_SERVER}:587=127.0.0.1:{server.getsockname()[1]}"]
 
@@ -242,22 +246,22 @@ def test_a_reply_that_drips_is_cut_at_the_deadline(settings, destination):
 
     thread = threading.Thread(target=drip)
     thread.start()
-    outcome = EmailTransport(replace(destination, timeout_seconds=0.4)).send(MESSAGE)
+    outcome = over(replace(account, timeout_seconds=0.4)).send(MESSAGE)
     thread.join()
     server.close()
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "timeout")
     assert outcome.duration < timedelta(seconds=0.9)
 
 
-def test_an_address_the_guard_forbids_blocks_the_channel(destination):
-    outcome = EmailTransport(replace(destination, host="localhost")).send(MESSAGE)
+def test_an_address_the_guard_forbids_blocks_the_channel(account):
+    outcome = over(replace(account, host="localhost")).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.BLOCKED, "address_refused")
     assert "SMTP_ALLOWED_NETWORKS" in outcome.detail
 
 
-def test_a_refused_connection_is_tried_again(settings, destination):
+def test_a_refused_connection_is_tried_again(settings, account):
     settings.OUTBOUND_CONNECT_TO = [f"{MAIL_SERVER}:587=127.0.0.1:1"]
-    outcome = EmailTransport(destination).send(MESSAGE)
+    outcome = over(account).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "connect")
 
 

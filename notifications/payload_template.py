@@ -1,0 +1,119 @@
+"""Payload templates: the whole JSON body of a callout, for receivers that dictate its shape.
+
+They see the tokens, `parameters.NAME` of the parameters placed in the body, and `data`: the payload, which goes
+in byte for byte. What comes out is parsed before it is saved and before it is sent.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from django.core.exceptions import ValidationError
+
+from . import liquid
+from .data_source import DataSource, complete
+from .liquid_json import Exact
+from .tokens import Offer, refuse_illegal
+
+DATA, PARAMETERS = "data", "parameters"
+_AROUND = 30  # characters shown before and after what is wrong
+
+
+def render(
+    template: str,
+    context: Mapping[str, Any],
+    source: DataSource,
+    *,
+    data: str,
+    parameters: Mapping[str, Any],
+) -> str:
+    """Return the body. Raises liquid.TemplateFault where it cannot be written, or is not JSON."""
+    own: dict[str, Any] = {
+        **complete(dict(context), tokens(template), source),
+        PARAMETERS: dict(parameters),
+        DATA: Exact(json.loads(data, parse_float=Decimal), data),
+    }
+    body = liquid.render(template, own, kind="json")
+    _parse(body)
+    return body
+
+
+def tokens(template: str) -> set[str]:
+    """Return the event's tokens that a template names, also those that it names as part of `data`."""
+    return {
+        name.removeprefix(f"{DATA}.")
+        for name in liquid.names(template)
+        if name != DATA and name.partition(".")[0] != PARAMETERS
+    }
+
+
+def check(template: str, offered: Offer, *, parameters: Mapping[str, str] | None = None) -> None:
+    """Raise a ValidationError for a template that breaks, names what it may not, or makes no JSON of a sample.
+
+    `parameters` are those placed in the body, by name, each with a sample; None: they are checked elsewhere.
+    """
+    liquid.check(template)
+    refuse_illegal(tokens(template), offered)
+    used = {name.partition(".")[2] for name in liquid.names(template) if name.partition(".")[0] == PARAMETERS}
+    if parameters is not None:
+        _check_parameters(template, parameters)
+    for event_type in offered.event_types:
+        sample = json.dumps(event_type.sample, ensure_ascii=False)
+        context = {**event_type.sample, **sample_core(offered, event_type.code)}
+        try:
+            render(
+                template,
+                context,
+                DataSource({}, ""),
+                data=sample,
+                # Where nothing is known of them: right inside quotes, and alone.
+                parameters={**dict.fromkeys(used, "1"), **(parameters or {})},
+            )
+        except liquid.TemplateFault as fault:
+            raise ValidationError(
+                f"With the sample payload of {event_type.code}: {fault}", code="liquid"
+            ) from fault
+
+
+def _check_parameters(template: str, names: Collection[str]) -> None:
+    """Raise a ValidationError for a parameter that a template names and the body does not have."""
+    for name in sorted(liquid.names(template)):
+        group, _, parameter = name.partition(".")
+        if group == PARAMETERS and parameter not in names:
+            known = ", ".join(f"parameters.{each}" for each in sorted(names)) or "none yet"
+            raise ValidationError(
+                f"The payload template names “{name}”. The parameters placed in the body: {known}."
+            )
+
+
+def sample_core(offered: Offer, code: str) -> dict[str, dict[str, Any]]:
+    """Return sample values of the tokens that the product itself supplies."""
+    core: dict[str, dict[str, Any]] = {}
+    for name, token in offered.by_type[code].items():
+        group, _, rest = name.partition(".")
+        if group in ("event", "owner", "now"):
+            core.setdefault(group, {})[rest] = (
+                int(token.sample) if token.kind == "integer" and token.sample else token.sample
+            )
+    return core
+
+
+def _parse(body: str) -> None:
+    try:
+        found = json.loads(body, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        start = max(0, error.pos - _AROUND)
+        near = " ".join(body[start : error.pos + _AROUND].split())
+        raise liquid.TemplateFault(
+            f"it makes no JSON: {error.msg} at line {error.lineno}, column {error.colno} of the body, near “{near}”. "
+            "Put text values in quotes, or write them with “| json”."
+        ) from error
+    except RecursionError as error:
+        raise liquid.TemplateFault("it makes JSON that is nested too deeply.") from error
+    if not isinstance(found, dict | list):
+        raise liquid.TemplateFault("the body is one JSON object or list: begin it with { or [.")
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise liquid.TemplateFault(f"it makes no JSON: {text} is no JSON number. Give it a default.")
