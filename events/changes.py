@@ -3,10 +3,9 @@
 A lost wake-up costs only time: the inbox holds every change that triggers have not looked at.
 """
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.dispatch import Signal
-
-from .models import Change
 
 # Sent by `Change` after the commit, with `count`, the number of changes that transaction wrote.
 wake = Signal()
@@ -19,12 +18,13 @@ class _Wake:
         self.__qualname__ = "events.changes.after_commit"
 
     def __call__(self) -> None:
-        wake.send(sender=Change, count=self.count)
+        # By name: a host project follows its models before ours are loaded.
+        wake.send(sender=apps.get_model("events", "Change"), count=self.count)
 
 
-def after_commit(count: int, *, using: str = DEFAULT_DB_ALIAS) -> None:
+def after_commit(count: int) -> None:
     """Send `wake` for `count` more changes, once the caller's transaction commits."""
-    connection = connections[using]
+    connection = connections[DEFAULT_DB_ALIAS]
     # One callback per set of savepoints: a rolled back savepoint takes its callback, and its count, with it.
     for savepoints, pending, *_ in reversed(connection.run_on_commit):
         if isinstance(pending, _Wake) and savepoints == set(connection.savepoint_ids):

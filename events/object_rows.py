@@ -116,16 +116,19 @@ def _object(values: Sequence[Any]) -> BillingObject:
     return BillingObject.from_db(DEFAULT_DB_ALIAS, list(given), list(given.values()))
 
 
-def write(rows: Mapping[Key, Known], changes: Sequence[Change], source: str) -> list[Change]:
-    """Write the rows that changed, and the changes in their order; return the changes with their ids."""
+def write_rows(rows: Mapping[Key, Known]) -> None:
+    """Write the rows that changed."""
     _link(rows)
-    changed = [known.row for known in rows.values() if known.is_changed]
-    if changed:
-        by_id = {row.pk: row for row in changed}
-        for pk, reported_at, deleted_at in prepared.run(
-            _UPDATE, [exact.dumps([_update(row) for row in changed])]
-        ):
-            by_id[pk].reported_at, by_id[pk].deleted_at = reported_at, deleted_at
+    changed = {known.row.pk: known.row for known in rows.values() if known.is_changed}
+    if not changed:
+        return
+    listed = [_update(row) for row in changed.values()]
+    for pk, reported_at, deleted_at in prepared.run(_UPDATE, [exact.dumps(listed)]):
+        changed[pk].reported_at, changed[pk].deleted_at = reported_at, deleted_at
+
+
+def write_changes(changes: Sequence[Change], source: Change.Source) -> list[Change]:
+    """Write the changes in their order, and return them with their ids."""
     if not changes:
         return []
     listed = [_change(position, change) for position, change in enumerate(changes)]

@@ -17,11 +17,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from . import changes, kinds
-from .canonical import canonical
-from .models import BillingObject, Change, Operation
-from .object_rows import Known, lock, write
-from .report import Checked, Key, Report, check, keep_parents, merge, references
-from .report_refusals import ReportError, ReportsRefused, StaleVersion, UnknownObject
+from .compare import Compared, compare
+from .models import BillingObject, Change
+from .object_rows import lock, write_changes, write_rows
+from .report import Checked, Report, check
+from .report_refusals import ReportError, ReportsRefused, StaleVersion
 
 __all__ = ["Report", "Reported", "delete", "report", "report_each", "report_many"]
 
@@ -102,9 +102,10 @@ def report_each(
     checked = [_attempt(each, known_kinds) for each in reports]
     with transaction.atomic():
         rows = lock([each for each in checked if isinstance(each, Checked)])
-        outcomes = [_apply(each, rows, now) if isinstance(each, Checked) else each for each in checked]
-        pending = [each for each in outcomes if isinstance(each, _Pending)]
-        written = write(rows, [each.change for each in pending if each.change is not None], source)
+        outcomes = [compare(each, rows, now) if isinstance(each, Checked) else each for each in checked]
+        pending = [each for each in outcomes if isinstance(each, Compared)]
+        write_rows(rows)
+        written = write_changes([each.change for each in pending if each.change is not None], source)
     if written:
         changes.after_commit(len(written))
     made = iter(written)
@@ -114,17 +115,10 @@ def report_each(
             change=next(made) if each.change is not None else None,
             is_stale=each.is_stale,
         )
-        if isinstance(each, _Pending)
+        if isinstance(each, Compared)
         else each
         for each in outcomes
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pending:
-    key: Key
-    change: Change | None = None
-    is_stale: bool = False
 
 
 def _one(given: Report) -> Reported:
@@ -155,51 +149,3 @@ def stale(outcome: Reported, given: Report) -> StaleVersion:
     assert given.version is not None
     assert outcome.object.version is not None
     return StaleVersion(given.version, outcome.object.version)
-
-
-def _apply(given: Checked, rows: Mapping[Key, Known], now: datetime) -> _Pending | ReportError:
-    """Change the object in memory, and return the change to be written."""
-    known = rows.get(given.key)
-    if known is None or (given.state is None and given.version is None and not known.is_heard_of):
-        return UnknownObject("No such object was reported; there is nothing to delete.", field="/id")
-    row = known.row
-    exists = known.is_heard_of and row.deleted_at is None
-    before = row.state if exists else None
-    after = _after(given, before)
-    differs = _differs(before, after)
-    if (
-        given.version is not None
-        and row.version is not None
-        and (given.version < row.version or (given.version == row.version and differs))
-    ):
-        return _Pending(key=given.key, is_stale=True)
-    if not differs and given.version in {None, row.version} and known.is_heard_of:
-        return _Pending(key=given.key)
-    known.take(after, given, now, above=references(after, given.kind) if after is not None else [])
-    if not differs:
-        return _Pending(key=given.key)
-    operation = Operation.DELETE if after is None else Operation.UPDATE if exists else Operation.CREATE
-    change = Change(
-        kind=row.kind,
-        external_id=row.external_id,
-        operation=operation,
-        before=before,
-        after=after,
-        version=given.version,
-        occurred_at=given.occurred_at,
-    )
-    return _Pending(key=given.key, change=change)
-
-
-def _after(given: Checked, before: dict[str, Any] | None) -> dict[str, Any] | None:
-    if given.state is None:
-        return None
-    if given.partial:
-        return merge(before or {}, given.state)
-    return keep_parents(given.state, before or {}, given.kind)
-
-
-def _differs(before: dict[str, Any] | None, after: dict[str, Any] | None) -> bool:
-    if before is None or after is None:
-        return before is not after
-    return canonical(before) != canonical(after)

@@ -21,15 +21,19 @@ CREATE TABLE events_change (
     source varchar(6) NOT NULL CHECK (source IN ('api', 'signal', 'bulk')),
     occurred_at timestamptz NOT NULL,
     reported_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    is_partial boolean NOT NULL DEFAULT false,
     folded_at timestamptz,
     evaluated_at timestamptz,
-    -- What says what the object was cannot be evaluated before it is known.
+    error text NOT NULL DEFAULT '',
+    -- Triggers compare what was with what is, which is known only afterwards.
     CONSTRAINT change_folded_before_evaluated CHECK (evaluated_at IS NULL OR folded_at IS NOT NULL),
     PRIMARY KEY (id, reported_at)
 ) PARTITION BY RANGE (reported_at);
 ALTER SEQUENCE events_change_id_seq OWNED BY events_change.id;
 -- The evaluator takes these in order of id; nothing else is in it.
 CREATE INDEX change_inbox ON events_change (id) WHERE evaluated_at IS NULL;
+-- What host projects wrote, to be folded into the objects in order of id.
+CREATE INDEX change_unfolded ON events_change (id) WHERE folded_at IS NULL;
 -- The history of an object, newest first.
 CREATE INDEX change_by_object ON events_change (kind, external_id, id DESC);
 -- Back-tests read one kind over some days.
@@ -92,13 +96,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "is_partial",
+                    models.BooleanField(
+                        default=False, help_text="Until it is folded, `after` has some fields only."
+                    ),
+                ),
+                (
                     "folded_at",
-                    models.DateTimeField(help_text="Empty: `before` and the object follow.", null=True),
+                    models.DateTimeField(help_text="Empty: not compared with the object yet.", null=True),
                 ),
                 (
                     "evaluated_at",
                     models.DateTimeField(help_text="Empty: triggers have not looked at it yet.", null=True),
                 ),
+                ("error", models.TextField(blank=True, help_text="Why it could not be taken over.")),
             ],
             options={
                 "db_table": "events_change",

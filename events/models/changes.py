@@ -30,8 +30,12 @@ class Change(models.Model):
     occurred_at = models.DateTimeField(help_text="When it happened, as the reporter says.")
     reported_at = models.DateTimeField(db_default=Now(), help_text="When it was written here.")
     # A signal writes its row without looking at the object; `events.fold` does it afterwards.
-    folded_at = models.DateTimeField(null=True, help_text="Empty: `before` and the object follow.")
+    is_partial = models.BooleanField(
+        default=False, help_text="Until it is folded, `after` has some fields only."
+    )
+    folded_at = models.DateTimeField(null=True, help_text="Empty: not compared with the object yet.")
     evaluated_at = models.DateTimeField(null=True, help_text="Empty: triggers have not looked at it yet.")
+    error = models.TextField(blank=True, help_text="Why it could not be taken over.")
 
     class Meta:
         managed = False
