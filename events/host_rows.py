@@ -21,7 +21,7 @@ class Member:
 
     path: str
     attribute: str = ""
-    field: models.Field[Any, Any] | None = None
+    field: "models.Field[Any, Any] | None" = None
     function: Read | None = None
 
     def is_among(self, names: Collection[str]) -> bool:
@@ -113,7 +113,7 @@ def _member(model: type[models.Model], path: str, source: str | Read) -> Member:
     return Member(path=path, attribute=field.attname, field=field)
 
 
-def _is_unknown(instance: models.Model, field: models.Field[Any, Any]) -> bool:
+def _is_unknown(instance: models.Model, field: "models.Field[Any, Any]") -> bool:
     # A generated column is as it was loaded, until it is read again.
     return field.generated or hasattr(instance.__dict__.get(field.attname), "resolve_expression")
 

@@ -23,7 +23,7 @@ from .object_rows import lock, write_changes, write_rows
 from .report import Checked, Report, check
 from .report_refusals import ReportError, ReportsRefused, StaleVersion
 
-__all__ = ["Report", "Reported", "delete", "report", "report_each", "report_many"]
+__all__ = ["Report", "Reported", "delete", "refuse_stale", "report", "report_each", "report_many"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def report_many(
     """
     with transaction.atomic():
         outcomes = [
-            _refuse_stale(each, given)
+            refuse_stale(each, given)
             for each, given in zip(report_each(reports, source=source), reports, strict=True)
         ]
         if refusals := {at: each for at, each in enumerate(outcomes) if isinstance(each, ReportError)}:
@@ -137,15 +137,10 @@ def _attempt(given: Report | ReportError, known_kinds: Mapping[str, kinds.Kind])
         return refusal
 
 
-def _refuse_stale(outcome: Reported | ReportError, given: Report | ReportError) -> Reported | ReportError:
-    if isinstance(outcome, Reported) and outcome.is_stale:
-        assert isinstance(given, Report)
-        return stale(outcome, given)
-    return outcome
-
-
-def stale(outcome: Reported, given: Report) -> StaleVersion:
-    """Return the refusal that a stale report stands for."""
+def refuse_stale(outcome: Reported | ReportError, given: Report | ReportError) -> Reported | ReportError:
+    """Return the outcome, or the refusal that a stale one stands for where that is an error."""
+    if not isinstance(outcome, Reported) or not isinstance(given, Report) or not outcome.is_stale:
+        return outcome
     assert given.version is not None
     assert outcome.object.version is not None
     return StaleVersion(given.version, outcome.object.version)

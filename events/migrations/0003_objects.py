@@ -232,6 +232,28 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(null=True),
         ),
         migrations.AlterField(
+            model_name="apikey",
+            name="scopes",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(
+                    choices=[
+                        ("events:create", "Publish events, into the queues granted to its subscriber"),
+                        ("events:update", "Amend, hold and reschedule events (not yet available)"),
+                        ("events:delete", "Cancel events (not yet available)"),
+                        ("events:read", "Read the catalog, and the events of every subscriber"),
+                        ("objects:write", "Report billing objects and their activity, and read them"),
+                        ("config:read", "Read the configuration of every subscriber"),
+                        ("config:write", "Change the configuration of every subscriber, grants included"),
+                        ("deliveries:read", "Read the deliveries of every subscriber"),
+                        ("deliveries:operate", "Retry, skip, cancel and hold deliveries (not yet available)"),
+                    ],
+                    max_length=30,
+                ),
+                help_text="What the key may do.",
+                size=None,
+            ),
+        ),
+        migrations.AlterField(
             model_name="billingobject",
             name="kind",
             field=models.CharField(help_text="Code of its kind: account, package, service, …", max_length=50),
@@ -259,6 +281,15 @@ class Migration(migrations.Migration):
                 condition=models.Q(("deleted_at__isnull", False)),
                 fields=["deleted_at"],
                 name="billing_object_deleted",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="billingobject",
+            index=models.Index(
+                condition=models.Q(("deleted_at", None)),
+                fields=["kind", "external_id"],
+                include=("created_at",),
+                name="billing_object_living",
             ),
         ),
         migrations.AddIndex(

@@ -122,7 +122,14 @@ class BillingObject(models.Model):
             # Retention looks for those deleted long ago (events/prune.py).
             models.Index(
                 fields=["deleted_at"], name="billing_object_deleted", condition=Q(deleted_at__isnull=False)
-            )
+            ),
+            # The daily scan for what was never active reads this index and no row (events/activity.py).
+            models.Index(
+                fields=["kind", "external_id"],
+                include=["created_at"],
+                name="billing_object_living",
+                condition=Q(deleted_at=None),
+            ),
         ]
 
     def __str__(self) -> str:
