@@ -284,15 +284,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="billingobject",
-            index=models.Index(
-                condition=models.Q(("deleted_at", None)),
-                fields=["kind", "external_id"],
-                include=("created_at",),
-                name="billing_object_living",
-            ),
-        ),
-        migrations.AddIndex(
             model_name="activity",
             index=models.Index(fields=["kind", "activity", "last_at", "external_id"], name="activity_silent"),
         ),

@@ -19,7 +19,7 @@ class Activity(models.Model):
     class Meta:
         verbose_name_plural = "activities"
         indexes = [
-            # The daily scan for what has been silent since a day reads this index and no row (events/activity.py).
+            # The daily scan for what has been silent since a day reads this index and no row.
             models.Index(fields=["kind", "activity", "last_at", "external_id"], name="activity_silent")
         ]
 

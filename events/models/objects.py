@@ -123,13 +123,6 @@ class BillingObject(models.Model):
             models.Index(
                 fields=["deleted_at"], name="billing_object_deleted", condition=Q(deleted_at__isnull=False)
             ),
-            # The daily scan for what was never active reads this index and no row (events/activity.py).
-            models.Index(
-                fields=["kind", "external_id"],
-                include=["created_at"],
-                name="billing_object_living",
-                condition=Q(deleted_at=None),
-            ),
         ]
 
     def __str__(self) -> str:
