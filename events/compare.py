@@ -45,8 +45,9 @@ def compare(given: Checked, rows: Mapping[Key, Known], now: datetime) -> Compare
         before=before,
         after=after,
         version=given.version,
-        occurred_at=given.occurred_at,
     )
+    if given.occurred_at is not None:
+        change.occurred_at = given.occurred_at
     return Compared(key=given.key, change=change)
 
 

@@ -1,8 +1,10 @@
 """Billing objects as last reported: where each belongs, what it was, and what came of it."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -19,6 +21,10 @@ from .page import RecordPage, at, clip, utc
 
 MOST = 20
 DEEPEST = 10
+EMPTY = (
+    "No object is known yet. The billing system reports them: PUT /api/v1/objects/account/1001/, with a key that has "
+    "the scope objects:write. A Django project follows its own models by events.track; see docs/objects.md."
+)
 
 
 @admin.register(BillingObject)
@@ -40,6 +46,14 @@ class BillingObjectAdmin(RecordPage[BillingObject]):
     ]
     sortable_by = ()
     reported, created = at("reported_at"), at("created_at", "first heard of")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say where objects come from, while there is none."""
+        if not BillingObject.objects.exists():
+            self.message_user(request, EMPTY)
+        return super().changelist_view(request, extra_context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BillingObject]:
         """With the places where its kind has the name and the status."""

@@ -26,7 +26,12 @@ def summary(change: Change) -> SafeString | str:
     """Return what a change is about in one line: what was and what is."""
     found = differences(change.before, change.after)
     if change.operation != "update" or change.folded_at is None:
-        return clip(", ".join(f"{each.path} {value_text(each.after or each.before)}" for each in found[:4]))
+        return clip(
+            ", ".join(
+                f"{each.path} {value_text(each.before if each.after is None else each.after)}"
+                for each in found[:4]
+            )
+        )
     return clip(", ".join(_arrow(each) for each in found[:4]), 90)
 
 

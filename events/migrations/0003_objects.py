@@ -175,7 +175,7 @@ class Migration(migrations.Migration):
                     "parent_path",
                     models.CharField(
                         blank=True,
-                        help_text="Where its reports hold the parent's id. Empty: <parent>.id, such as account.id.",
+                        help_text="Where its reports hold the parent's id. Empty: below the parent's code, such as account.id.",
                         max_length=100,
                         validators=[
                             django.core.validators.RegexValidator(
@@ -255,6 +255,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name="billingobject",
+            name="external_id",
+            field=models.CharField(
+                help_text="Its id in the billing system.", max_length=100, verbose_name="id"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="billingobject",
             name="kind",
             field=models.CharField(help_text="Code of its kind: account, package, service, …", max_length=50),
         ),
@@ -304,7 +311,9 @@ class Migration(migrations.Migration):
             name="is_deleted",
             field=models.GeneratedField(
                 db_persist=True,
-                expression=models.Q(("deleted_at__isnull", False)),
+                expression=models.ExpressionWrapper(
+                    models.Q(("deleted_at__isnull", False)), models.BooleanField()
+                ),
                 output_field=models.BooleanField(),
             ),
         ),

@@ -39,7 +39,7 @@ class ObjectKind(models.Model):
         max_length=100,
         blank=True,
         validators=[FIELD_PATH],
-        help_text="Where its reports hold the parent's id. Empty: <parent>.id, such as account.id.",
+        help_text="Where its reports hold the parent's id. Empty: below the parent's code, such as account.id.",
     )
     name_path = models.CharField(
         max_length=100,
@@ -88,7 +88,7 @@ class BillingObject(models.Model):
     """The last known state of an account, service, invoice, …, as the billing system reported it."""
 
     kind = models.CharField(max_length=50, help_text="Code of its kind: account, package, service, …")
-    external_id = models.CharField(max_length=100, help_text="Its id in the billing system.")
+    external_id = models.CharField("id", max_length=100, help_text="Its id in the billing system.")
     parent = models.ForeignKey(
         "self",
         models.SET_NULL,
@@ -105,7 +105,7 @@ class BillingObject(models.Model):
     )
     deleted_at = models.DateTimeField(null=True)
     is_deleted = models.GeneratedField(
-        expression=Q(deleted_at__isnull=False),
+        expression=models.ExpressionWrapper(Q(deleted_at__isnull=False), models.BooleanField()),
         output_field=models.BooleanField(),
         db_persist=True,
     )

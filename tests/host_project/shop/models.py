@@ -1,11 +1,14 @@
 """Customers, their invoices, and what inherits from those."""
 
+from typing import ClassVar
+
 from django.db import models
 
 
 class Customer(models.Model):
     """Who pays."""
 
+    objects: ClassVar["models.Manager[Customer]"] = models.Manager()
     number = models.CharField(max_length=20, unique=True)
     name = models.CharField(max_length=50)
     status = models.CharField(max_length=20, default="Active")
@@ -18,6 +21,7 @@ class Customer(models.Model):
 class Invoice(models.Model):
     """What is to be paid."""
 
+    objects: ClassVar["models.Manager[Invoice]"] = models.Manager()
     customer = models.ForeignKey(Customer, models.CASCADE)
     customer_number = models.CharField(max_length=20)
     number = models.CharField(max_length=20)
@@ -38,6 +42,8 @@ class Invoice(models.Model):
 class ProxyInvoice(Invoice):
     """The same row, saved as another class."""
 
+    objects: ClassVar["models.Manager[ProxyInvoice]"] = models.Manager()
+
     class Meta:
         proxy = True
 
@@ -45,12 +51,14 @@ class ProxyInvoice(Invoice):
 class CreditNote(Invoice):
     """A row of its own below an invoice's."""
 
+    objects: ClassVar["models.Manager[CreditNote]"] = models.Manager()
     reason = models.CharField(max_length=50)
 
 
 class Note(models.Model):
     """Followed by nobody."""
 
+    objects: ClassVar["models.Manager[Note]"] = models.Manager()
     text = models.TextField()
 
     def __str__(self) -> str:
