@@ -85,12 +85,11 @@ def report_many(
     list, put before each fault's own.
     """
     with transaction.atomic():
-        outcomes = [
-            refuse_stale(each, given)
-            for each, given in zip(report_each(reports, source=source), reports, strict=True)
-        ]
+        taken = _take(reports, source)
+        outcomes = [refuse_stale(each, given) for each, given in zip(taken, reports, strict=True)]
         if refusals := {at: each for at, each in enumerate(outcomes) if isinstance(each, ReportError)}:
             raise ReportsRefused(refusals, place=place)
+    _wake(outcomes)
     return [each for each in outcomes if isinstance(each, Reported)]
 
 
@@ -98,17 +97,20 @@ def report_each(
     reports: Sequence[Report | ReportError], *, source: Change.Source = Change.Source.API
 ) -> list[Reported | ReportError]:
     """Take those that can be, as if one after the other; a refused one leaves its ReportError."""
+    with transaction.atomic():
+        outcomes = _take(reports, source)
+    _wake(outcomes)
+    return outcomes
+
+
+def _take(reports: Sequence[Report | ReportError], source: Change.Source) -> list[Reported | ReportError]:
     known_kinds, now = kinds.read(), timezone.now()
     checked = [_attempt(each, known_kinds) for each in reports]
-    with transaction.atomic():
-        rows = lock([each for each in checked if isinstance(each, Checked)])
-        outcomes = [compare(each, rows, now) if isinstance(each, Checked) else each for each in checked]
-        pending = [each for each in outcomes if isinstance(each, Compared)]
-        write_rows(rows)
-        written = write_changes([each.change for each in pending if each.change is not None], source)
-    if written:
-        changes.after_commit(len(written))
-    made = iter(written)
+    rows = lock([each for each in checked if isinstance(each, Checked)])
+    outcomes = [compare(each, rows, now) if isinstance(each, Checked) else each for each in checked]
+    write_rows(rows)
+    compared = [each for each in outcomes if isinstance(each, Compared)]
+    made = iter(write_changes([each.change for each in compared if each.change is not None], source))
     return [
         Reported(
             object=rows[each.key].row,
@@ -119,6 +121,12 @@ def report_each(
         else each
         for each in outcomes
     ]
+
+
+def _wake(outcomes: Sequence[Reported | ReportError]) -> None:
+    # Outside our own savepoints, of which each would have a wake-up of its own.
+    if count := sum(isinstance(each, Reported) and each.change is not None for each in outcomes):
+        changes.after_commit(count)
 
 
 def _one(given: Report) -> Reported:

@@ -156,8 +156,8 @@ def test_a_batch_costs_as_many_statements_as_one_report(api: Client, django_asse
 
     send(api, "post", "objects/batch/", items(1, "warm"))
     for count in (1, 300):
-        # Two savepoints, kinds, insert, lock, update, changes.
-        with django_assert_num_queries(9):
+        # A savepoint, kinds, insert, lock, update, changes.
+        with django_assert_num_queries(7):
             assert send(api, "post", "objects/batch/", items(count, f"n{count}"))[0] == 200
 
 
