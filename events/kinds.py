@@ -4,8 +4,6 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db import connection, transaction
-
 from .models import ObjectKind
 
 
@@ -69,11 +67,11 @@ def unknown(code: str, known: Mapping[str, Kind]) -> str:
     )
 
 
-@transaction.atomic
 def sync() -> int:
-    """Create the built-in kinds that are missing, and return how many; those that are there stay as they are."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('bellwether.sync_kinds'))")
+    """Create the built-in kinds that are missing, and return how many; those that are there stay as they are.
+
+    Called under the lock of `events.sync`, which lets one at a time.
+    """
     rows = {row.code: row for row in ObjectKind.objects.all()}
     created = 0
     for spec in BUILTIN:
