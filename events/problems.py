@@ -26,6 +26,7 @@ from .refusals import (
     PayloadTooLarge,
     PublishError,
 )
+from .report_refusals import ReportError, StaleVersion
 
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ def describe(error: PublishError, *, prefix: str = "") -> dict[str, Any]:
     if isinstance(error, IdempotencyConflict):
         problem["event"] = error.first.public_id
         problem["differing"] = error.differing
+    if isinstance(error, StaleVersion):
+        problem["known_version"] = error.known
     return problem
 
 
@@ -68,6 +71,8 @@ def status_of(error: PublishError) -> int:
     if isinstance(error, BatchRefused):
         statuses = {status_of(refusal) for refusal in error.refusals.values()}
         return statuses.pop() if len(statuses) == 1 else HTTPStatus.BAD_REQUEST
+    if isinstance(error, ReportError):
+        return error.status
     if isinstance(error, IdempotencyConflict):
         return HTTPStatus.CONFLICT
     if isinstance(error, PayloadTooLarge):

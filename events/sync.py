@@ -5,7 +5,8 @@
 2. An event type that a later version no longer ships becomes inactive and the administrator's own: its
    events and subscriptions stay, and its row can be deleted or taken into use again. If an administrator
    already has a type under the code of a new built-in one, theirs stays as it is.
-3. Queues are made once, when there is none at all, so that a removed queue does not come back.
+3. Kinds of billing objects are made where they are missing; those that are there stay as they are.
+4. Queues are made once, when there is none at all, so that a removed queue does not come back.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import Model
 
-from . import catalog
+from . import catalog, kinds
 from .models import EventType, Queue, Route, Token
 
 TYPE_FIELDS = [
@@ -62,6 +63,7 @@ def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.BUILTIN) -> SyncReport
     EventType.objects.bulk_create(new)
     EventType.objects.bulk_update(changed, TYPE_FIELDS)
 
+    kinds.sync()
     touched = {row.code for row in changed} | _sync_tokens(specs, builtin | {row.code: row for row in new})
     if not Queue.objects.exists():
         _create_queues([*rows.values(), *new])

@@ -1,61 +1,11 @@
-"""The month partitions of the two append-only tables, made ahead of time."""
+"""The month partitions of this app's two append-only tables, made ahead of time."""
 
-from datetime import UTC, date, datetime
-
-import structlog
-from django.db import DatabaseError, connection, transaction
-
-log = structlog.get_logger(__name__)
+from events import partitions
 
 # Each with the column that says the month.
 TABLES = {"notifications_attempt": "started_at", "notifications_renderedbody": "delivery_created_at"}
 
 
 def ensure(*, months_ahead: int = 2) -> list[str]:
-    """Create the partitions of this month and the next ones; return the names of the new ones.
-
-    A row of a month without one lands in the default partition, so a late call loses nothing: it moves them.
-    One that cannot be made is an error in the log, and tried again by the next call.
-    """
-    first = datetime.now(UTC).date().replace(day=1)
-    created = []
-    for _ in range(months_ahead + 1):
-        after = _next_month(first)
-        for table in TABLES:
-            name = f"{table}_{first:%Y_%m}"
-            try:
-                if not _exists(name) and _create(table, name, first, after):
-                    created.append(name)
-            except DatabaseError:
-                log.exception("partition not made", partition=name)
-        first = after
-    return created
-
-
-def _exists(name: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        return bool(cursor.fetchone()[0])
-
-
-def _create(table: str, name: str, first: date, after: date) -> bool:
-    """Make a partition with the rows that were waiting for it; False if another process was faster."""
-    key, bounds = TABLES[table], [f"{first} 00:00+00", f"{after} 00:00+00"]
-    with transaction.atomic(), connection.cursor() as cursor:
-        # PARTITION OF refuses a range of which the default partition has rows, so they move first, and
-        # the lock keeps others from following them.
-        cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
-        if _exists(name):
-            return False
-        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
-        cursor.execute(
-            f"WITH moved AS (DELETE FROM {table}_default WHERE {key} >= %s AND {key} < %s RETURNING *) "  # noqa: S608
-            f"INSERT INTO {name} SELECT * FROM moved",
-            bounds,
-        )
-        cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
-    return True
-
-
-def _next_month(day: date) -> date:
-    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+    """Create the partitions of this month and the next ones; return the names of the new ones."""
+    return partitions.ensure(TABLES, months_ahead=months_ahead)

@@ -24,6 +24,11 @@ SCHEDULES: list[dict[str, Any]] = [
         "func": "notifications.tasks.make_partitions",
         "schedule_type": Schedule.DAILY,
     },
+    {
+        "name": "bellwether: objects",
+        "func": "events.prune.prune",
+        "schedule_type": Schedule.DAILY,
+    },
 ]
 
 

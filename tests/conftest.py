@@ -45,6 +45,6 @@ def catalog(transactional_db: None) -> dict[str, EventType]:
     """The 17 event types as rows, by code; committed, so that worker processes see them."""
     with connection.cursor() as cursor:
         # Django empties the tables it manages; the partitioned ones are ours.
-        cursor.execute("TRUNCATE notifications_attempt, notifications_renderedbody")
+        cursor.execute("TRUNCATE notifications_attempt, notifications_renderedbody, events_change")
     sync.sync()
     return {event_type.code: event_type for event_type in EventType.objects.all()}

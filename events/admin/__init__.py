@@ -1,5 +1,15 @@
 """The console's pages for what happened, and who may touch it."""
 
-from . import apikeys, catalog, event, objects, parties, queues
+from . import apikeys, billing_objects, catalog, changes, event, kinds, objects, parties, queues
 
-__all__ = ["apikeys", "catalog", "event", "objects", "parties", "queues"]
+__all__ = [
+    "apikeys",
+    "billing_objects",
+    "catalog",
+    "changes",
+    "event",
+    "kinds",
+    "objects",
+    "parties",
+    "queues",
+]

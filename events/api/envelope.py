@@ -48,9 +48,9 @@ def read(body: bytes | msgspec.Raw, *, header_key: str = "") -> Draft:
     try:
         envelope = _EVENT.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_member(str(error), "an event", Envelope) from None
+        raise wrong_member(str(error), "an event", Envelope) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
     key = envelope.idempotency_key or ""
     if header_key and key not in ("", header_key):
         raise InvalidField(
@@ -74,9 +74,9 @@ def read_batch(body: bytes) -> tuple[list[Draft | PublishError], str]:
     try:
         batch = _BATCH.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_member(str(error), "a batch", Batch) from None
+        raise wrong_member(str(error), "a batch", Batch) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
     place, events = ("/events", batch.events) if isinstance(batch, Batch) else ("", batch)
     if not 1 <= len(events) <= MAX_EVENTS:
         raise InvalidField(f"A batch has 1 to {MAX_EVENTS} events; this one has {len(events)}.", field=place)
@@ -90,7 +90,8 @@ def _each(event: msgspec.Raw) -> Draft | PublishError:
         return refusal
 
 
-def _wrong_member(message: str, what: str, struct: type[msgspec.Struct]) -> InvalidField:
+def wrong_member(message: str, what: str, struct: type[msgspec.Struct]) -> InvalidField:
+    """Return the refusal that names the member which msgspec found wrong."""
     if found := _MEMBER.search(message):
         problem, name = found.groups()
         if problem == "missing required":
@@ -102,7 +103,8 @@ def _wrong_member(message: str, what: str, struct: type[msgspec.Struct]) -> Inva
     return InvalidField(f"{_PLACE.sub('', message)}.", field=field)
 
 
-def _malformed(error: Exception) -> ParseError:
+def malformed(error: Exception) -> ParseError:
+    """Return the refusal of a body that is no JSON."""
     if isinstance(error, RecursionError):
         return ParseError("The body is nested too deeply.")
     return ParseError(f"The body is not valid JSON in UTF-8: {error}.")

@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 
 from .configuration import GrantViewSet, QueueViewSet, SubscriberViewSet
 from .events import EventBatchView, EventsView
+from .objects import ActivityView, ObjectBatchView, ObjectsView, ObjectView
 from .openapi import DocsView
 
 router = SimpleRouter()
@@ -16,6 +17,10 @@ router.register("grants", GrantViewSet)
 urlpatterns = [
     path("events/", EventsView.as_view(), name="events"),
     path("events/batch/", EventBatchView.as_view(), name="event-batch"),
+    path("objects/", ObjectsView.as_view(), name="objects"),
+    path("objects/batch/", ObjectBatchView.as_view(), name="object-batch"),
+    path("objects/<str:kind>/<path:external_id>/", ObjectView.as_view(), name="object"),
+    path("activity/", ActivityView.as_view(), name="activity"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     path("", include(router.urls)),

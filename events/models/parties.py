@@ -18,7 +18,7 @@ class Scope(models.TextChoices):
     EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events (not yet available)"
     EVENTS_DELETE = "events:delete", "Cancel events (not yet available)"
     EVENTS_READ = "events:read", "Read the catalog, and the events of every subscriber"
-    OBJECTS_WRITE = "objects:write", "Report billing objects (not yet available)"
+    OBJECTS_WRITE = "objects:write", "Report billing objects and their activity, and read them"
     CONFIG_READ = "config:read", "Read the configuration of every subscriber"
     CONFIG_WRITE = "config:write", "Change the configuration of every subscriber, grants included"
     DELIVERIES_READ = "deliveries:read", "Read the deliveries of every subscriber"

@@ -40,6 +40,7 @@ BENCHES = {
     "statements": Entry(
         module="statements", summary="SQL statements per delivery and idle second", options=_LOG_STATEMENTS
     ),
+    "activity": Entry(module="activity", summary="a million SIMs: activity in bulk, and the daily scan"),
     "memory": Entry(module="memory", summary="a worker's memory after many deliveries, against few"),
 }
 

@@ -46,8 +46,8 @@ class TestSync:
         sync()
         before = [list(model.objects.order_by("pk").values()) for model in (EventType, Token, Queue, Route)]
 
-        # The savepoint and its release, the lock, retired types, types, tokens, "is there a queue?".
-        with django_assert_num_queries(7):
+        # The savepoint and its release, the lock, retired types, types, kinds, tokens, "is there a queue?".
+        with django_assert_num_queries(8):
             report = sync()
 
         assert report == SyncReport(created=0, updated=0, unchanged=17, retired=0)

@@ -1,0 +1,1 @@
+"""An app of somebody else, which knows nothing of the product."""
