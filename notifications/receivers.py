@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import structlog
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
@@ -14,6 +16,8 @@ from smtpprofiles.models import SmtpProfile
 from . import channels, letters, schedules
 from .models import Delivery, Endpoint, Subscription
 from .nudge import nudge
+
+log = structlog.get_logger(__name__)
 
 
 @receiver(event_published)
@@ -52,8 +56,11 @@ def go_on(instance: Queue | Subscription, **_: Any) -> None:
 
 @receiver(catalog_synced)
 def install_letters(**_: Any) -> None:
-    """Offer the mails that come with the product."""
-    letters.install()
+    """Offer the mails that come with the product; a layout of that name that they do not fit stops nothing."""
+    try:
+        letters.install()
+    except ValidationError as error:
+        log.warning("the product's mails are not installed", error=" ".join(error.messages)[:500])
 
 
 @receiver(post_migrate)

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -187,8 +187,16 @@ def _install(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     if not user.has_perm("notifications.add_emailtemplate"):
         raise PermissionDenied
-    made = letters.install(actor=user, again=True)
+    back = HttpResponseRedirect(reverse("admin:notifications_emailtemplate_changelist"))
+    try:
+        made = letters.install(actor=user, again=True)
+    except ValidationError as error:
+        text = " ".join(error.messages)
+        messages.error(
+            request, f"Not installed: they do not fit the layout “{letters.LAYOUT}”. {text}"[:1000]
+        )
+        return back
     names = ", ".join(template.name for template in made)
     text = f"Installed: {names}." if made else "All mails that come with the product are there already."
     messages.success(request, text)
-    return HttpResponseRedirect(reverse("admin:notifications_emailtemplate_changelist"))
+    return back

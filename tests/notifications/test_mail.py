@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from email import message_from_string, policy
 from email.message import EmailMessage
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 
 from events import sync
 from events.models import EventType
@@ -304,3 +306,9 @@ def test_the_products_mails_are_installed_once_and_stay_as_they_were_edited(type
     edited.refresh_from_db()
     assert edited.subject == "Mine"
     assert AuditEntry.objects.filter(action="emailtemplate.install").count() == 18
+
+
+def test_a_layout_of_their_name_that_does_not_fit_stops_nothing(types):
+    EmailLayout.objects.create(name=letters.LAYOUT, html="{{ content }}{{ invoice.nothing }}")
+    call_command("sync_catalog", stdout=StringIO())
+    assert not EmailTemplate.objects.exists()
