@@ -11,7 +11,7 @@ from django.db.models import Model
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
 from . import vet, vet_callout
-from .models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
+from .models import Endpoint, Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
 MOST_PER_MINUTE = 600_000
@@ -86,35 +86,6 @@ class ResumeForm(forms.Form):
         return cleaned
 
 
-class EmailTemplateForm(ModelForm[EmailTemplate]):
-    """A template whose tokens all of its event types offer."""
-
-    class Meta:
-        model = EmailTemplate
-        fields = ["name", "event_types", "subject", "text", "html"]
-        widgets = {
-            "subject": forms.TextInput(attrs={"class": "vLargeTextField"}),
-            "text": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "true"}),
-            "html": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "false"}),
-        }
-
-    def clean(self) -> dict[str, Any]:
-        """Check the three parts against the event types chosen with them."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                vet.check_template(
-                    event_types=cleaned["event_types"],
-                    subject=cleaned["subject"],
-                    text=cleaned["text"],
-                    html=cleaned["html"],
-                    template=self.instance if self.instance.pk else None,
-                )
-            except ValidationError as error:
-                self.add_error(None, error)
-        return cleaned
-
-
 class SubscriptionForm(ModelForm[Subscription]):
     """A subscription; what it may use is worked out here, for the rows inside it."""
 
@@ -131,6 +102,7 @@ class SubscriptionForm(ModelForm[Subscription]):
             "endpoint",
             "email_template",
             "profile",
+            "allows_opt_out",
             "payload_template",
             "on_failure",
             "retry_seconds",

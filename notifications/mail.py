@@ -6,15 +6,37 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Protocol
 
-from . import liquid
-from .destinations import Notification, Sender
+from . import liquid, opt_out
+from .assemble import Letter, Words
+from .destinations import Notification
+from .liquid_places import Place, known_locale, place
+
+# A URL must not be folded into encoded words; RFC 5322 allows 998.
+_POLICY = SMTP.clone(max_line_length=400)
+MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
+
+
+class Letterhead(Protocol):
+    """Whom a mail is from."""
+
+    @property
+    def from_name(self) -> str:
+        """The name that readers see."""
+
+    @property
+    def from_address(self) -> str:
+        """The address."""
+
+    @property
+    def reply_to(self) -> str:
+        """Where answers go; empty: to the address."""
 
 
 def compose(
     notification: Notification,
-    sender: Sender,
+    sender: Letterhead,
     context: Mapping[str, Any],
     *,
     recipient: str,
@@ -22,9 +44,13 @@ def compose(
     now: datetime,
 ) -> str:
     """Return the RFC 5322 message. Raises liquid.TemplateFault, or ValueError for an impossible address."""
-    message = EmailMessage(policy=SMTP)
-    # A line break in a token's value must not start another header.
-    message["Subject"] = " ".join(liquid.render(notification.subject, context, kind="text").split())
+    if notification.letter is None:
+        raise liquid.TemplateFault(notification.fault or "there is no email template.")
+    words, at = in_place(notification.letter, context)
+    link = opt_out.link(notification.opt_out_of, recipient) if notification.opt_out_of else ""
+    context = {**context, "unsubscribe": {"url": link}}
+    message = EmailMessage(policy=_POLICY)
+    message["Subject"] = _one_line(liquid.render(words.subject, context, kind="text", place=at))
     message["From"] = Address(display_name=sender.from_name, addr_spec=sender.from_address)
     message["To"] = Address(addr_spec=recipient)
     if sender.reply_to:
@@ -34,9 +60,31 @@ def compose(
     message["Message-ID"] = f"<{public_id}@{sender.from_address.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    message.set_content(liquid.render(notification.text, context, kind="text"), cte="quoted-printable")
-    if notification.html:
-        message.add_alternative(
-            liquid.render(notification.html, context, kind="html"), subtype="html", cte="quoted-printable"
-        )
+    for name, value in opt_out.headers(link):
+        message[name] = value
+    text = liquid.render(words.text, context, kind="text", place=at)
+    message.set_content(text, cte="quoted-printable")
+    if words.html:
+        html = liquid.render(words.html, context, kind="html", place=at)
+        message.add_alternative(html, subtype="html", cte="quoted-printable")
     return message.as_bytes().decode("ascii")
+
+
+def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
+    """Return the words in the account's language, and how money and dates are written in them.
+
+    That is as in the account's country where the words are in its language, else as in that of the words.
+    """
+    account = context.get("account")
+    given = account if isinstance(account, Mapping) else {}
+    wanted, zone = str(given.get("locale") or ""), str(given.get("timezone") or "")
+    words = letter.in_locale(wanted)
+    theirs, ours = known_locale(wanted), known_locale(words.locale)
+    speaks = bool(theirs and ours and theirs.language == ours.language)
+    return words, place(wanted if speaks else words.locale, zone, otherwise=words.locale)
+
+
+def _one_line(text: str) -> str:
+    """A line break or control character in a token's value must not start another header."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 1]}…"

@@ -1,6 +1,19 @@
 """The console's pages for who is told, and how it went."""
 
-from . import audit, delivery, endpoint, engine, event, event_type, mail, profile, subscription
+from . import (
+    audit,
+    delivery,
+    endpoint,
+    engine,
+    event,
+    event_type,
+    feedback,
+    feedback_address,
+    letterhead,
+    mail,
+    profile,
+    subscription,
+)
 
 __all__ = [
     "audit",
@@ -9,6 +22,9 @@ __all__ = [
     "engine",
     "event",
     "event_type",
+    "feedback",
+    "feedback_address",
+    "letterhead",
     "mail",
     "profile",
     "subscription",

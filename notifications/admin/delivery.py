@@ -23,6 +23,7 @@ from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
 # Events of one account or ordering key that a search takes in, newest first.
 MOST_EVENTS = 1_000
 MOST_AUDIT_ENTRIES = 100
+MOST_FEEDBACK = 100
 
 
 @admin.register(Delivery)
@@ -219,6 +220,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "request_line": target.request_line(row, body),
                 "audit": AuditEntry.objects.filter(subject=row.public_id)[:MOST_AUDIT_ENTRIES],
                 "attempts": row.attempts.order_by("started_at"),
+                "feedback": row.feedback.order_by("occurred_at", "id")[:MOST_FEEDBACK] if is_email else (),
                 "rendered": body,
                 "is_email": is_email,
                 "subject": story.subject(body.body) if body and is_email else "",

@@ -93,7 +93,7 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         (
             "Which notification: an endpoint or an email template",
             {
-                "fields": ["endpoint", "email_template", "profile"],
+                "fields": ["endpoint", "email_template", "profile", "allows_opt_out"],
                 "description": "Add the endpoint first, on its own page: that shows its signing secret.",
             },
         ),

@@ -5,7 +5,8 @@ from .circuit import Circuit
 from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
-from .mail import EmailTemplate, ProfileRule
+from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
+from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
 from .parameter import Parameter
 from .records import Attempt, RenderedBody
 from .subscription import Filter, Recipient, Subscription
@@ -17,14 +18,21 @@ __all__ = [
     "Circuit",
     "Cluster",
     "Delivery",
+    "DeliveryFeedback",
+    "EmailLayout",
+    "EmailPartial",
     "EmailTemplate",
+    "EmailVariant",
     "Endpoint",
+    "FeedbackAddress",
     "Filter",
     "Lane",
+    "OptOut",
     "Parameter",
     "ProfileRule",
     "Recipient",
     "RenderedBody",
     "Runner",
     "Subscription",
+    "Suppression",
 ]
