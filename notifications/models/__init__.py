@@ -1,6 +1,7 @@
 """Who is told, and how it went."""
 
 from .audit import AuditEntry
+from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
@@ -19,12 +20,14 @@ __all__ = [
     "Delivery",
     "EmailTemplate",
     "Endpoint",
+    "EndpointHeader",
     "Filter",
     "Lane",
     "Parameter",
     "ProfileRule",
     "Recipient",
     "RenderedBody",
+    "RetiredSecret",
     "Runner",
     "Subscription",
 ]

@@ -75,6 +75,7 @@ class WebhookTransport(Transport):
         """Try once, within the destination's wall clock."""
         started_at, start = clock.now(), time.monotonic()
         seconds, grant = self._destination.timeout_seconds, self._destination.grant
+        found: dict[str, Any]
         if trouble := self._trouble or self._trouble_of(message):
             found = {"verdict": Verdict.REJECTED, "error_class": "message", "detail": trouble}
         elif grant is None:
