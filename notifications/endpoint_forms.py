@@ -78,6 +78,10 @@ class EndpointForm(ModelForm[Endpoint]):
                 setattr(self.instance, name, cleaned[name])
         return cleaned
 
+    def _get_validation_exclusions(self) -> set[str]:
+        # What Authorization needs is said at the fields below, instead of by the table's constraint.
+        return super()._get_validation_exclusions() | {"authorization"}  # type: ignore[misc,no-any-return]
+
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
         given = {name: self.cleaned_data.get(name) for name in self.changed_data}
@@ -85,10 +89,11 @@ class EndpointForm(ModelForm[Endpoint]):
             authentication.refuse_unused(given, self.instance)
             for name, empty in authentication.unused(self.instance).items():
                 setattr(self.instance, name, empty)
-            if not self.errors:
-                authentication.check(self.instance)
+            authentication.check(self.instance)
         except ValidationError as error:
-            self._update_errors(error)  # type: ignore[attr-defined]
+            for name, faults in error.error_dict.items():
+                if name not in self.errors:
+                    self.add_error(name, faults)
 
 
 class EndpointHeaderForm(ModelForm[EndpointHeader]):

@@ -146,7 +146,15 @@ class EndpointSerializer(ModelSerializer):
         known = {header.name.lower(): header for header in self._stored(endpoint) if header.is_secret}
         rows, faults = [], []
         for header in given:
-            name, value, is_secret = header["name"], header.get("value", ""), header["is_secret"]
+            # Where only some members of the endpoint are given, those of a header are not filled in.
+            name, value, is_secret = (
+                header.get("name"),
+                header.get("value", ""),
+                header.get("is_secret", False),
+            )
+            if not name:
+                faults.append("Give each header its name.")
+                continue
             former = known.get(name.lower())
             if not value and not (is_secret and former):
                 faults.append(f"{name}: Give the value of this header.")
