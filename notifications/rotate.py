@@ -35,7 +35,7 @@ def rotate(
     endpoint = Endpoint.objects.select_for_update().defer(*Endpoint.BULKY).get(pk=endpoint_id)
     if key == Key.ED25519 and not endpoint.signs_ed25519:
         raise ValidationError({"key": "This endpoint has no Ed25519 signature. Rotate its signing secret."})
-    RetiredSecret.objects.filter(endpoint=endpoint, signs_until__lte=Now()).delete()
+    sweep()
     old = _readable(endpoint, "key_pair" if key == Key.ED25519 else "secret")
     until = _retire(endpoint, old, overlap_hours) if old and overlap_hours else None
     if key == Key.ED25519:
@@ -48,6 +48,11 @@ def rotate(
     told = f"{Key(key).label}, {overlap_hours} hours overlap. {reason}".strip()
     record(actor, "endpoint.rotate", [f"endpoint {endpoint.pk}"], told)
     return endpoint, until
+
+
+def sweep() -> int:
+    """Delete the secrets that sign no more; return how many."""
+    return RetiredSecret.objects.filter(signs_until__lte=Now()).delete()[0]
 
 
 def _readable(endpoint: Endpoint, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.apps import apps
@@ -47,8 +48,9 @@ def reencrypt() -> Iterator[Progress]:
 
 def _column(model: type[models.Model], name: str, newest: Fernet, box: MultiFernet) -> Iterator[Progress]:
     quote = connection.ops.quote_name
-    field = model._meta.get_field(name)
-    table, pk, column = (quote(each) for each in (model._meta.db_table, model._meta.pk.column, field.column))
+    meta = model._meta
+    columns = (meta.pk.column, cast(EncryptedTextField, meta.get_field(name)).column)
+    table, pk, column = (quote(each) for each in (meta.db_table, *map(str, columns)))
     last, seen, rotated, unreadable = None, 0, 0, 0
     while True:
         after = f"AND {pk} > %s" if last is not None else ""

@@ -84,7 +84,6 @@ class EndpointAdmin(SigningPage):
         has_certificate = bool(obj and (obj.ca_certificate or obj.client_certificate))
         return [
             ("Where", {"fields": ["subscriber", "name", "base_url", "path", "address"]}),
-            ("State", {"fields": ["is_active", *DestinationPage.delivery_fields, "deliveries"]}),
             (
                 "Authentication",
                 {
@@ -110,6 +109,7 @@ class EndpointAdmin(SigningPage):
                 },
             ),
             ("Limits", {"fields": ["timeout_seconds", "max_in_flight", "rate_per_minute"]}),
+            ("State", {"fields": ["is_active", *DestinationPage.delivery_fields, "deliveries"]}),
             ("Record", {"fields": ["created", "updated"]}),
         ]
 

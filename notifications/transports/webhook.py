@@ -1,5 +1,6 @@
 """Callouts: one signed HTTPS POST for each message, per https://www.standardwebhooks.com."""
 
+import base64
 import http.client
 import ssl
 import time
@@ -88,7 +89,7 @@ class WebhookTransport(Transport):
 
     def _trouble_of(self, message: Message) -> str:
         """Why the message's own headers cannot be sent, or nothing."""
-        for name, _ in message.headers:
+        for name, _ in message.headers if self._own_names else ():
             if name.lower() in self._own_names:
                 return f"The parameter {name} and the endpoint itself both set the header {name}. Rename one."
         return _trouble((("webhook-id-is", message.id), *message.headers))
@@ -150,7 +151,7 @@ class WebhookTransport(Transport):
         # UTF-8, where a header is not ASCII, is what receivers expect today.
         head = f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}{signature}\r\n{own}{after}\r\n"
         return head.encode() + body, callout_headers.show_lines(
-            f"{before}{_masked_signature(signature)}\r\n{own_masked}{after}"
+            f"{before}{_MASKED if ' ' not in signature else _masked(signature)}\r\n{own_masked}{after}"
         )
 
     def _adapter(self) -> GuardedAdapter:
@@ -195,16 +196,21 @@ def _lines(headers: Iterable[tuple[str, str]]) -> str:
     return "".join([f"{name}: {value}\r\n" for name, value in headers])
 
 
-def _masked_signature(signature: str) -> str:
-    if " " not in signature:
-        return f"v1,{callout_headers.MASK}"
+_MASKED = f"v1,{callout_headers.MASK}"
+
+
+def _masked(signature: str) -> str:
     versions = (entry.partition(",")[0] for entry in signature.split(" "))
     return " ".join(f"{version},{callout_headers.MASK}" for version in versions)
 
 
 def _words_of(value: str) -> Iterable[str]:
-    """A header's value and what follows its scheme, as far as they are too long to be anything else."""
-    return (word for word in (value, value.rpartition(" ")[2]) if len(word) >= 6)
+    """A header's value, what follows its scheme, and a Basic password, as far as each is long enough to be one."""
+    scheme, _, rest = value.rpartition(" ")
+    words = [value, rest]
+    if scheme == "Basic":
+        words.append(base64.b64decode(rest).decode().partition(":")[2])
+    return (word for word in words if len(word) >= 4)
 
 
 def _trouble(headers: Iterable[tuple[str, str]]) -> str:

@@ -94,13 +94,13 @@ def test_during_a_rotation_both_secrets_verify_on_every_request_under_load(https
 def test_what_authenticates_goes_with_the_first_request_and_is_masked(https_receiver, destination):
     pair = base64.b64encode(f"user:{PLANTED}".encode()).decode()
     headers = (("Authorization", f"Basic {pair}"), ("X-API-Key", PLANTED))
-    echo = "\n".join([pair, PLANTED]).encode()
+    echo = "\n".join([pair, f"user:{PLANTED}", PLANTED]).encode()
     https_receiver.script = lambda _request: (500, {"X-Echo": PLANTED}, echo)
     outcome = send(replace(destination, headers=headers, open_headers=(("X-Tenant", "7"),)))
     [request] = https_receiver.received
     assert (request.headers["authorization"], request.headers["x-api-key"]) == (f"Basic {pair}", PLANTED)
     assert "X-Tenant: 7" in outcome.request_headers
-    assert outcome.response_body == "****\n****"
+    assert outcome.response_body == "****\nuser:****\n****"
     assert "X-Echo: ****" in outcome.response_headers
     assert not [text for text in (repr(outcome), repr(destination)) if PLANTED in text or pair in text]
 

@@ -134,7 +134,8 @@ def test_ten_thousand_bodies_verify_with_the_library_for_javascript(signed, tmp_
     must = os.environ.get("CI") == "true" and node
     if not (node and npm):
         (pytest.fail if must else pytest.skip)("node and npm are not installed")
-    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path), NPM]
+    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    install += ["--prefix", str(tmp_path), "--cache", str(tmp_path / "cache"), NPM]
     try:
         subprocess.run(install, check=True, capture_output=True, timeout=60, text=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
