@@ -32,7 +32,7 @@ def rotate(
     ValidationError by field where there is no key pair, or too many former ones sign already.
     """
     # The row first, then its channels, as whoever edits it locks them.
-    endpoint = Endpoint.objects.select_for_update().defer(*Endpoint.BULKY).get(pk=endpoint_id)
+    endpoint = Endpoint.objects.select_for_update(no_key=True).defer(*Endpoint.BULKY).get(pk=endpoint_id)
     if key == Key.ED25519 and not endpoint.signs_ed25519:
         raise ValidationError({"key": "This endpoint has no Ed25519 signature. Rotate its signing secret."})
     sweep()

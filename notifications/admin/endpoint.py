@@ -78,8 +78,22 @@ class EndpointAdmin(SigningPage):
     ]
     created, updated = at("created_at"), at("updated_at")
 
-    def get_fieldsets(self, _request: HttpRequest, obj: Endpoint | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
         """By what a person thinks of; open is what is in use."""
+        found = self._all_fieldsets(obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return found
+        # Who may only look is shown the row's own values: there a secret has no place.
+        return [
+            (
+                title,
+                {**options, "fields": [name for name in options["fields"] if name not in Endpoint.SECRETS]},
+            )
+            for title, options in found
+        ]
+
+    @staticmethod
+    def _all_fieldsets(obj: Endpoint | None) -> list[tuple[str, dict[str, Any]]]:
         used = obj.authorization if obj else ""
         has_certificate = bool(obj and (obj.ca_certificate or obj.client_certificate))
         return [
@@ -153,11 +167,24 @@ class EndpointAdmin(SigningPage):
         return format_html('<a href="{}">Subscriptions that call it</a>', url)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the headers too, and say what the address guard will refuse."""
+        """Save the headers too; note whether a name is to be looked up."""
         super().save_related(request, form, formsets, change)
         if {"base_url", "token_url"} & set(form.changed_data):
-            for warning in warnings_of(form.instance):
+            request.looked_up = form.instance  # type: ignore[attr-defined]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show or save; what the address guard will refuse is told once it is committed, as a look-up takes time."""
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        if saved := getattr(request, "looked_up", None):
+            for warning in warnings_of(saved):
                 self.message_user(request, warning, messages.WARNING)
+        return response
 
     def response_add(
         self, request: HttpRequest, obj: Endpoint, _post_url_continue: str | None = None

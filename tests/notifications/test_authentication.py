@@ -457,6 +457,28 @@ class TestEngine:
         assert len(server.asked) == 1
 
 
+def test_who_may_only_look_at_an_endpoint_sees_no_secret(client, pairs, endpoint, subscriber):
+    certificate, key = pairs[0]
+    planted = {"password", "bearer_token", "client_secret", "api_key"}
+    for name in planted:
+        setattr(endpoint, name, f"pl4nted-{name}")
+    endpoint.api_key_header, endpoint.signs_ed25519 = "X-API-Key", True
+    endpoint.client_certificate, endpoint.client_key = certificate, key
+    endpoint.save()
+    EndpointHeader.objects.create(
+        endpoint=endpoint, name="X-Key", is_secret=True, secret_value="pl4nted-header"
+    )
+    user = UserFactory(is_staff=True)
+    wanted = ["view_endpoint", "view_endpointheader"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=wanted))
+    client.force_login(user)
+    shown = client.get(change(endpoint)).text
+    assert "X-API-Key" in shown
+    assert "X-Key" in shown
+    secrets = ["pl4nted", key.splitlines()[1], endpoint.secret, endpoint.key_pair]
+    assert [secret for secret in secrets if secret in shown] == []
+
+
 class TestKeys:
     def test_a_secret_that_no_key_opens_breaks_no_page_and_is_entered_again(
         self, console, api, endpoint, settings
