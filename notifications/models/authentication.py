@@ -4,7 +4,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from notifications import token_url
+from smtpprofiles import token_url
 from smtpprofiles.client_certificate import validate_client_certificate, validate_client_key
 from smtpprofiles.encryption import EncryptedTextField
 from smtpprofiles.tls import validate_ca_certificate

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import idna
 from django.core.exceptions import ValidationError
 
-from smtpprofiles import guard
+from . import guard
 
 LONGEST = 2048
 
