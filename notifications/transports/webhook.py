@@ -83,9 +83,9 @@ class WebhookTransport(Transport):
             found = self._try(message, seconds)
         else:
             found = with_token(grant, seconds, partial(self._try, message))
-        return Outcome(started_at=started_at, duration=timedelta(seconds=time.monotonic() - start), **found).without(
-            message.secrets
-        )
+        return Outcome(
+            started_at=started_at, duration=timedelta(seconds=time.monotonic() - start), **found
+        ).without(message.secrets)
 
     def _trouble_of(self, message: Message) -> str:
         """Why the message's own headers cannot be sent, or nothing."""
