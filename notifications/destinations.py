@@ -11,12 +11,13 @@ from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
 from .assemble import Letter, letter_of
+from .endpoint_destination import destination_of
 from .models import Endpoint, Subscription
 from .parameters import Given, given
 from .retry import Schedule
 from .transports.base import Transport
 from .transports.email import EmailTransport
-from .transports.webhook import WebhookDestination, WebhookTransport
+from .transports.webhook import WebhookTransport
 
 # A change in the admin acts within this time, in seconds; reading again each time would cost statements.
 KEPT_FOR = 2.0
@@ -166,12 +167,7 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
     """Return the destination's values, which tell whether it changed, and how to make its sender."""
     if endpoint_id:
         endpoint = Endpoint.objects.get(pk=endpoint_id)
-        webhook = WebhookDestination(
-            url=endpoint.url,
-            secrets=(endpoint.secret,),
-            timeout_seconds=endpoint.timeout_seconds,
-            ca_certificate=endpoint.ca_certificate,
-        )
+        webhook = destination_of(endpoint)
         limits = (endpoint.max_in_flight, endpoint.rate_per_minute)
         return (webhook, limits), lambda: Sender(
             transport=WebhookTransport(webhook),

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Model
@@ -11,29 +10,11 @@ from django.db.models import Model
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
 from . import vet, vet_callout
-from .models import Endpoint, Filter, Parameter, Recipient, Subscription
+from .models import Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
 MOST_PER_MINUTE = 600_000
 RATE_FAULT = f"Write a whole number from 1 to {MOST_PER_MINUTE:,}, without separators."
-
-
-class EndpointForm(ModelForm[Endpoint]):
-    """An endpoint, with its base URL on one line."""
-
-    class Meta:
-        model = Endpoint
-        fields = [
-            "subscriber",
-            "name",
-            "base_url",
-            "path",
-            "ca_certificate",
-            "timeout_seconds",
-            "max_in_flight",
-            "rate_per_minute",
-        ]
-        widgets = {"base_url": AdminTextInputWidget(), "path": AdminTextInputWidget()}
 
 
 class ResumeForm(forms.Form):

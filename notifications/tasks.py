@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from . import parking, partitions
+from . import parking, partitions, rotate
 from .agenda import read_agenda
 from .engine import Engine
 from .nudge import start_drain
@@ -42,6 +42,11 @@ def go_on() -> int:
 def make_partitions() -> list[str]:
     """Create next months' partitions."""
     return partitions.ensure()
+
+
+def sweep_secrets() -> int:
+    """Delete the signing secrets whose overlap is over."""
+    return rotate.sweep()
 
 
 def beat() -> None:

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, ip_address
 from django.core.exceptions import ImproperlyConfigured
 
 from .address_rules import Address, Network, forbidden, parse_networks
+from .proxy import Proxy, tunnel
 
 Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 VettedAddress = tuple[socket.AddressFamily, Sockaddr]
@@ -158,9 +159,11 @@ def connect(
     connect_to: ConnectTo | None = None,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    proxy: Proxy | None = None,
 ) -> socket.socket:
     """A TCP connection to the first vetted address that answers, within `timeout` seconds in all.
 
+    With a proxy it goes through that one, to an address that was resolved and vetted here all the same.
     AddressRefused, socket.gaierror, TimeoutError, or the OSError of the last address tried.
     """
     end = time.monotonic() + timeout
@@ -177,18 +180,27 @@ def connect(
         share = (end - time.monotonic()) / (len(addresses) - position)
         if share <= 0:
             break
-        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(share)
-            sock.connect(sockaddr)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        except TimeoutError:
-            failure = TimeoutError(f"no answer from {show(sockaddr)}")
+            return tunnel(proxy, sockaddr, timeout=share) if proxy else _direct(family, sockaddr, share)
+        except TimeoutError as error:
+            failure = TimeoutError(
+                f"{error} ({show(sockaddr)})" if proxy else f"no answer from {show(sockaddr)}"
+            )
         except OSError as error:
             failure = OSError(error.errno, f"{error.strerror} ({show(sockaddr)})")
-        sock.close()
     raise failure or TimeoutError(f"no connection to {host} within {timeout:.1f} seconds")
+
+
+def _direct(family: socket.AddressFamily, sockaddr: Sockaddr, timeout: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(sockaddr)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def show(sockaddr: Sequence[object]) -> str:

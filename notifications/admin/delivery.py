@@ -93,9 +93,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "lane__blocked_by",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
-            .defer(
-                "channel__endpoint__secret", "channel__endpoint__ca_certificate", "channel__profile__password"
-            )
+            .defer(*target.SECRETS, "channel__profile__password")
         )
 
     def get_search_results(

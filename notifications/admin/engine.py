@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.page import RecordPage, at
-from notifications.models import Attempt, Channel, Delivery, Lane, Runner
+from notifications.models import Attempt, Channel, Delivery, Endpoint, Lane, Runner
 
 
 @admin.register(Channel)
@@ -54,7 +54,7 @@ class ChannelAdmin(RecordPage[Channel]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Without secrets."""
         related = super().get_queryset(request).select_related("endpoint", "profile")
-        return related.defer("endpoint__secret", "endpoint__ca_certificate", "profile__password")
+        return related.defer(*(f"endpoint__{name}" for name in Endpoint.BULKY), "profile__password")
 
     @admin.display(description="channel")
     def name(self, row: Channel) -> str:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from events.admin.pausable import PausablePage
 from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
-from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscription
 from notifications.parameter_form import ParameterForm
 
 from .callout_preview import PreviewPage
@@ -113,8 +113,7 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         """With what the list shows, without secrets."""
         related = ("subscriber", "queue", "endpoint", "email_template")
         secrets = (
-            "endpoint__secret",
-            "endpoint__ca_certificate",
+            *(f"endpoint__{name}" for name in Endpoint.BULKY),
             "email_template__text",
             "email_template__html",
         )
@@ -122,9 +121,9 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Name endpoints and profiles without reading their secrets."""
-        secrets = {"endpoint": "secret", "profile": "password"}
+        secrets = {"endpoint": Endpoint.BULKY, "profile": ("password",)}
         if db_field.name in secrets:
-            kwargs["queryset"] = db_field.remote_field.model.objects.defer(secrets[db_field.name])
+            kwargs["queryset"] = db_field.remote_field.model.objects.defer(*secrets[db_field.name])
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

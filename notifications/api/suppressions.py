@@ -19,7 +19,7 @@ from notifications import suppress
 from notifications.audit import Actor
 from notifications.models import Suppression
 
-from .endpoints import Strict
+from .endpoint_serializers import Strict
 
 
 class SuppressionSerializer(ModelSerializer):

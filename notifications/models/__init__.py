@@ -1,6 +1,7 @@
 """Who is told, and how it went."""
 
 from .audit import AuditEntry
+from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
@@ -24,6 +25,7 @@ __all__ = [
     "EmailTemplate",
     "EmailVariant",
     "Endpoint",
+    "EndpointHeader",
     "FeedbackAddress",
     "Filter",
     "Lane",
@@ -32,6 +34,7 @@ __all__ = [
     "ProfileRule",
     "Recipient",
     "RenderedBody",
+    "RetiredSecret",
     "Runner",
     "Subscription",
     "Suppression",

@@ -41,8 +41,8 @@ class Outcome:
     started_at: datetime  # UTC
     duration: timedelta
     status_code: int | None = None  # HTTP or SMTP
-    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, protocol, recipient, redirect,
-    # reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
+    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, oauth, protocol, recipient,
+    # redirect, reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
     error_class: str = ""
     detail: str = ""  # one plain sentence for support staff
     retry_after: timedelta | None = None  # the other side's wish, at most LONGEST_RETRY_AFTER

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import requests
 from urllib3.connection import HTTPSConnection
 
-from smtpprofiles import guard
+from smtpprofiles import guard, proxy
 from smtpprofiles.deadline import Deadline
 
 from . import answer
@@ -51,6 +51,12 @@ class Configuration(NamedTuple):
     ca_bundle: str
     allowed_networks: tuple[str, ...]
     connect_to: tuple[str, ...]
+    proxy: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+
+    def __repr__(self) -> str:
+        return "Configuration(…)"  # keys and the proxy's password are among its values
 
 
 class GuardedConnection(HTTPSConnection):
@@ -77,6 +83,7 @@ class GuardedConnection(HTTPSConnection):
                 allowed_networks=guard.networks(self.configuration.allowed_networks, setting),
                 connect_to=guard.connect_to_map(self.configuration.connect_to),
                 setting=setting,
+                proxy=proxy.parse(self.configuration.proxy),
             )
         except guard.AddressRefused as error:
             raise NotConnected("address_refused", str(error)) from error

@@ -103,7 +103,10 @@ class GuardedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """A pool manager that knows guarded https, and no http at all."""
-        context = client_context("https", self._configuration.ca_certificate, self._configuration.ca_bundle)
+        own = self._configuration
+        context = client_context(
+            "https", own.ca_certificate, own.ca_bundle, own.client_certificate, own.client_key
+        )
         self.poolmanager = PoolManager(
             num_pools=connections, maxsize=maxsize, block=block, ssl_context=context, **kwargs
         )
@@ -133,16 +136,19 @@ _adapters: dict[Configuration, GuardedAdapter] = {}
 _lock = threading.Lock()
 
 
-def adapter(ca_certificate: str) -> GuardedAdapter:
+def adapter(ca_certificate: str, *, client_certificate: str = "", client_key: str = "") -> GuardedAdapter:
     """The adapter for destinations of one configuration, with the connections they share.
 
-    ssl.SSLError or OSError where the certificates to trust cannot be loaded.
+    ssl.SSLError, OSError or ValueError where the certificates to trust or to show cannot be loaded.
     """
     configuration = Configuration(
         ca_certificate=ca_certificate,
         ca_bundle=settings.OUTBOUND_CA_BUNDLE,
         allowed_networks=tuple(settings.OUTBOUND_ALLOWED_NETWORKS),
         connect_to=tuple(settings.OUTBOUND_CONNECT_TO),
+        proxy=settings.OUTBOUND_PROXY,
+        client_certificate=client_certificate,
+        client_key=client_key,
     )
     found = _adapters.get(configuration)
     if found is None:

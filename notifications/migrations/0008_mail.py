@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0006_payload"),
+        ("notifications", "0007_authentication"),
         ("smtpprofiles", "0002_limits"),
     ]
 
