@@ -30,6 +30,24 @@ _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9a-fA-F]*)")
 _IPV4_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 
 
+class Observer:
+    """Is told how far a connection has come. This one does not care."""
+
+    __slots__ = ()
+
+    def resolved(self, addresses: Sequence[VettedAddress]) -> None:
+        """The name leads to these addresses, which are not vetted yet."""
+
+    def permitted(self) -> None:
+        """All of them may be connected to."""
+
+    def tried(self, sockaddr: Sequence[object], failure: OSError | None) -> None:
+        """One of them answered, or why it did not."""
+
+
+_NOBODY = Observer()
+
+
 class AddressRefused(Exception):  # noqa: N818 - named for the fact
     """A host leads where this product does not connect; the text names host, address, rule and remedy."""
 
@@ -118,6 +136,7 @@ def vetted_addresses(
     timeout: float = 5.0,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
 ) -> list[VettedAddress]:
     """The addresses of a host, all of them permitted.
 
@@ -140,6 +159,7 @@ def vetted_addresses(
             )  # fmt: skip
         host = str(literal)
     found = resolver(host, port, timeout)
+    observer.resolved(found)
     for _, sockaddr in found:
         address = ip_address(str(sockaddr[0]))
         if rule := forbidden(address, allowed_networks):
@@ -158,6 +178,7 @@ def connect(
     connect_to: ConnectTo | None = None,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
 ) -> socket.socket:
     """A TCP connection to the first vetted address that answers, within `timeout` seconds in all.
 
@@ -168,10 +189,12 @@ def connect(
     if mapped:
         # The operator named this very host and port; that is the permission.
         addresses = resolver(*mapped, timeout)
+        observer.resolved(addresses)
     else:
         addresses = vetted_addresses(
-            host, port, allowed_networks, timeout=timeout, setting=setting, resolver=resolver
+            host, port, allowed_networks, timeout=timeout, setting=setting, resolver=resolver, observer=observer
         )
+    observer.permitted()
     failure: OSError | None = None
     for position, (family, sockaddr) in enumerate(addresses):
         share = (end - time.monotonic()) / (len(addresses) - position)
@@ -182,11 +205,13 @@ def connect(
             sock.settimeout(share)
             sock.connect(sockaddr)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            observer.tried(sockaddr, None)
             return sock
         except TimeoutError:
             failure = TimeoutError(f"no answer from {show(sockaddr)}")
         except OSError as error:
             failure = OSError(error.errno, f"{error.strerror} ({show(sockaddr)})")
+        observer.tried(sockaddr, failure)
         sock.close()
     raise failure or TimeoutError(f"no connection to {host} within {timeout:.1f} seconds")
 

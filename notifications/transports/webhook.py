@@ -25,6 +25,7 @@ from .connect import Callout, NotConnected
 from .connections import GuardedAdapter, adapter
 from .judge import judge_answer, retry_after
 from .signing import sign
+from .times import Times
 
 _PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 USER_AGENT = f"Bellwether/{_PROJECT['version']}"
@@ -55,8 +56,10 @@ class WebhookTransport(Transport):
         self._own_masked = "".join(f"{name}: {callout_headers.MASK}\r\n" for name, _ in destination.headers)
         self._trouble = _trouble(destination.headers)
 
-    def send(self, message: Message) -> Outcome:
-        """Try once, within the destination's wall clock."""
+    def send(self, message: Message, times: Times | None = None) -> Outcome:
+        """Try once, within the destination's wall clock; `times` of one's own see how far it comes."""
+        times = times or Times()
+        seconds = times.within(self._destination.timeout_seconds)
         started_at, start = clock.now(), time.monotonic()
         found: dict[str, Any]
         shown = address = ""
@@ -64,9 +67,11 @@ class WebhookTransport(Transport):
             found = {"verdict": Verdict.REJECTED, "error_class": "message", "detail": trouble}
         else:
             target = f"{self._target}{self._query(message)}"
-            content, shown = self._words(message, target)
-            with Deadline(self._destination.timeout_seconds) as deadline:
-                callout = Callout(host=self._host, content=content, deadline=deadline)
+            content, shown = self._words(message, target, times.age)
+            with Deadline(seconds) as deadline:
+                callout = Callout(
+                    host=self._host, content=times.altered(content), deadline=deadline, times=times
+                )
                 try:
                     answer = self._adapter().send(callout)
                     found = self._found(answer, target)
@@ -74,20 +79,19 @@ class WebhookTransport(Transport):
                     found = {"verdict": Verdict.RETRY, "error_class": error.error_class, "detail": str(error)}
                     if not deadline.finish():
                         found["error_class"] = "timeout"
-                        found["detail"] = (
-                            f"No connection within {self._destination.timeout_seconds:g} seconds."
-                        )
+                        found["detail"] = f"No connection within {seconds:g} seconds."
                 except (http.client.HTTPException, OSError) as error:
                     found = _lost(error)
                 if not deadline.finish() and found["error_class"] != "timeout":
                     # A watchdog that fired decides, or a cut drip would come back as a success.
-                    found |= _late(self._destination.timeout_seconds)
+                    found |= _late(seconds)
             address = callout.address
         return Outcome(
             started_at=started_at,
             duration=timedelta(seconds=time.monotonic() - start),
             address=address,
             request_headers=shown,
+            **times.phases(),
             **found,
         ).without(message.secrets)
 
@@ -96,10 +100,10 @@ class WebhookTransport(Transport):
             return ""
         return f"{'&' if '?' in self._target else '?'}{urlencode(message.query)}"
 
-    def _words(self, message: Message, target: str) -> tuple[bytes, str]:
-        """Return the whole request, and its headers as the log shows them."""
+    def _words(self, message: Message, target: str, age: int = 0) -> tuple[bytes, str]:
+        """Return the whole request, and its head as the log shows it."""
         body = message.body.encode()
-        timestamp = int(clock.timestamp())
+        timestamp = int(clock.timestamp()) - age
         signature = sign(self._destination.secrets, message_id=message.id, timestamp=timestamp, body=body)
         before = (
             f"{_ALWAYS}Content-Length: {len(body)}\r\n"
@@ -113,9 +117,8 @@ class WebhookTransport(Transport):
             ]
             shown = "".join(lines)
         # UTF-8, where a header is not ASCII, is what receivers expect today.
-        head = (
-            f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}{signature}\r\n{self._own}{after}\r\n"
-        )
+        before = f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}"
+        head = f"{before}{signature}\r\n{self._own}{after}\r\n"
         return head.encode() + body, callout_headers.show_lines(
             f"{before}v1,{callout_headers.MASK}\r\n{self._own_masked}{shown}"
         )
