@@ -38,8 +38,8 @@ class Observer:
     def resolved(self, addresses: Sequence[VettedAddress]) -> None:
         """The name leads to these addresses, which are not vetted yet."""
 
-    def permitted(self) -> None:
-        """All of them may be connected to."""
+    def permitted(self, *, is_mapped: bool) -> None:
+        """All of them may be connected to; is_mapped: since the operator named this host and port."""
 
     def tried(self, sockaddr: Sequence[object], failure: OSError | None) -> None:
         """One of them answered, or why it did not."""
@@ -192,9 +192,15 @@ def connect(
         observer.resolved(addresses)
     else:
         addresses = vetted_addresses(
-            host, port, allowed_networks, timeout=timeout, setting=setting, resolver=resolver, observer=observer
+            host,
+            port,
+            allowed_networks,
+            timeout=timeout,
+            setting=setting,
+            resolver=resolver,
+            observer=observer,
         )
-    observer.permitted()
+    observer.permitted(is_mapped=bool(mapped))
     failure: OSError | None = None
     for position, (family, sockaddr) in enumerate(addresses):
         share = (end - time.monotonic()) / (len(addresses) - position)

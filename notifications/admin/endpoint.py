@@ -15,10 +15,11 @@ from notifications.models import Endpoint
 
 from . import target
 from .destination import DestinationPage, StatusFilter
+from .trial import EndpointTrials
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(DestinationPage[Endpoint]):
+class EndpointAdmin(EndpointTrials):
     """Webhook receivers."""
 
     form = EndpointForm

@@ -1,6 +1,5 @@
 """Managing webhook endpoints."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -18,6 +17,9 @@ from notifications.backlog import Backlog
 from notifications.diagnose import State
 from notifications.forms import MOST_PER_MINUTE
 from notifications.models import Endpoint
+
+from .strict import Strict
+from .trials import TrialActions
 
 
 class EndpointSerializer(ModelSerializer):
@@ -53,17 +55,6 @@ class EndpointSerializer(ModelSerializer):
     def get_state(self, endpoint: Endpoint) -> str:
         """Return how it fares."""
         return diagnose.state(endpoint).value
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses members that it does not know."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the members; an unknown one is an error under its name."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
-            legal = ", ".join(self.fields)
-            raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
-        return super().to_internal_value(data)
 
 
 class PauseSerializer(Strict):
@@ -107,8 +98,8 @@ class CreatedEndpointSerializer(EndpointSerializer):
         extra_kwargs: dict[str, Any] = {"secret": {"read_only": True}}
 
 
-class EndpointViewSet(ConfigViewSet):
-    """Webhook endpoints, and pausing and resuming them."""
+class EndpointViewSet(TrialActions, ConfigViewSet):
+    """Webhook endpoints, and testing, checking, pausing and resuming them."""
 
     queryset = Endpoint.objects.select_related("circuit")
     serializer_class = EndpointSerializer

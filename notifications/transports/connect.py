@@ -40,9 +40,7 @@ class NotConnected(Exception):  # noqa: N818 - named for the fact
 class Callout(requests.PreparedRequest):
     """A prepared request as the very bytes to send, what bounds it, and where it went."""
 
-    def __init__(
-        self, *, host: str, content: bytes, deadline: Deadline, times: Times | None = None
-    ) -> None:
+    def __init__(self, *, host: str, content: bytes, deadline: Deadline, times: Times | None = None) -> None:
         # Without super().__init__(): nothing else of it is looked at.
         self.host, self.content, self.deadline = host, content, deadline
         self.times = times or Times()
@@ -142,6 +140,7 @@ class GuardedConnection(HTTPSConnection):
                 _send_slowly(sock, callout)
             else:
                 sock.sendall(callout.content)
+            times.sent = time.monotonic()
         return answer.read(sock, times)
 
 

@@ -10,7 +10,9 @@ from smtpprofiles import guard
 class Times(guard.Observer):
     """The moments of one callout in monotonic seconds; 0.0: it did not come so far, or had no need to."""
 
-    __slots__ = ("answered", "asked", "began", "connected", "is_reused", "looked_up", "secured", "vetted")
+    __slots__ = (
+        "answered", "asked", "began", "connected", "is_reused", "looked_up", "secured", "sent", "vetted",
+    )  # fmt: skip
 
     is_traced = False  # whether somebody wants to see it connect
     age = 0  # seconds by which its signature is dated back
@@ -18,7 +20,7 @@ class Times(guard.Observer):
 
     def __init__(self) -> None:
         self.began = self.looked_up = self.vetted = self.connected = self.secured = 0.0
-        self.asked = self.answered = 0.0
+        self.asked = self.sent = self.answered = 0.0
         self.is_reused = False  # it went over a kept connection
 
     def begin(self) -> None:
@@ -29,7 +31,7 @@ class Times(guard.Observer):
         """The name was resolved."""
         self.looked_up = time.monotonic()
 
-    def permitted(self) -> None:
+    def permitted(self, *, is_mapped: bool) -> None:  # noqa: ARG002
         """Every address may be connected to."""
         self.vetted = time.monotonic()
 
