@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def deliver(count: int = 1) -> list[Attempt]:
     for _ in range(count):
-        publish("invoice.posted", {"invoice": {"number": "it's 7"}}, queue="test-log")
+        publish("invoice.posted", {"account": {"id": "1"}, "invoice": {"id": "7"}}, queue="test-log")
         Engine(until_idle=True).run()
     return list(Attempt.objects.order_by("started_at"))
 
