@@ -49,6 +49,11 @@ def advise(told: Told) -> Advice:  # noqa: PLR0911 - a decision list
             )
         case "tls":
             return _tls(told.detail)
+        case "oauth":
+            return Advice(
+                verdict="There is no access token that works.",
+                remedy="Compare token URL, client, secret, scope and audience of the endpoint with the receiver's.",
+            )
         case "timeout":
             return _timeout(told)
         case "reset":

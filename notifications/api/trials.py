@@ -53,7 +53,7 @@ class TrialSerializer(CheckSerializer):
 class StepSerializer(serializers.Serializer[Any]):
     """One step of a request."""
 
-    name = serializers.CharField(help_text="resolve, check, connect, tls, request or response.")
+    name = serializers.CharField(help_text="token, resolve, check, connect, tls, request or response.")
     state = serializers.ChoiceField(choices=[each.value for each in State])
     milliseconds = serializers.FloatField(allow_null=True)
     detail = serializers.CharField()

@@ -24,7 +24,9 @@ class Times(guard.Observer):
         self.is_reused = False  # it went over a kept connection
 
     def begin(self) -> None:
-        """A connection is opened."""
+        """A connection is opened; what an earlier try had come to does not count."""
+        self.looked_up = self.vetted = self.connected = self.secured = 0.0
+        self.asked = self.sent = self.answered = 0.0
         self.began = time.monotonic()
 
     def resolved(self, addresses: Sequence[guard.VettedAddress]) -> None:  # noqa: ARG002 - for those that tell

@@ -74,6 +74,11 @@ class Trace(Times):
         self.age, self.pause, self.alter = age, pause, alter
         self._found: dict[str, list[str]] = {name: [] for name in LABELS}
 
+    def begin(self) -> None:
+        """Forget what was found on a connection before, as of a try that a fresh access token follows."""
+        super().begin()
+        self._found |= {name: [] for name in ("resolve", "check", "connect", "tls")}
+
     def resolved(self, addresses: Sequence[guard.VettedAddress]) -> None:
         """Note the addresses, once each."""
         super().resolved(addresses)
@@ -105,7 +110,7 @@ class Trace(Times):
     def altered(self, content: bytes) -> bytes:
         """Return the request, sent wrong if it is to be."""
         content = self.alter(content) if self.alter else content
-        self._found["request"].append(f"{len(content):,} bytes.")
+        self._found["request"] = [f"{len(content):,} bytes."]
         return content
 
     def steps(self, outcome: Outcome) -> list[Step]:
@@ -127,9 +132,21 @@ class Trace(Times):
             failed = "response"
         steps: list[Step] = []
         state = State.DONE
+        if outcome.error_class == "oauth" and not self.began:
+            state = State.FAILED
+            spent = _milliseconds(self.started, end)
+            steps.append(
+                Step(
+                    name="token",
+                    label="Get an access token",
+                    state=state,
+                    milliseconds=spent,
+                    detail=outcome.detail,
+                )
+            )
         for name, (start, ended) in marks.items():
             reached = ended
-            if state is State.FAILED:
+            if state in (State.FAILED, State.NOT_REACHED):
                 state = State.NOT_REACHED
             elif name == failed:
                 state, reached = State.FAILED, end
