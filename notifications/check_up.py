@@ -19,6 +19,7 @@ from . import forgery
 from .advice import advise, url_of
 from .audit import Actor, record
 from .models import Endpoint, Subscription
+from .receiver_checks import ADVISED, CHECKS, Check
 from .specimen import Maker
 from .transports.base import Message, Outcome, Verdict
 from .transports.trace import Trace
@@ -27,7 +28,6 @@ from .transports.webhook import WebhookTransport
 AT_ONCE = 4
 # What is left for a request at least, in seconds; with less it would only tell of our own haste.
 LEAST = 0.3
-ADVISED = 2.0  # seconds; a receiver that takes longer works before it answers
 OLD = 3600  # seconds; Standard Webhooks has receivers refuse after 300
 
 
@@ -38,16 +38,6 @@ class Grade(StrEnum):
     FAILED = "failed"
     UNCLEAR = "unclear"
     NOT_SENT = "not_sent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that a receiver should get right."""
-
-    name: str
-    sent: str
-    expected: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,76 +66,6 @@ class Report:
         if not wrong and right == len(self.findings):
             return f"The receiver got all {right} checks right."
         return f"The receiver got {right} of {len(self.findings)} checks right and {wrong} wrong."
-
-
-CHECKS = {
-    check.name: check
-    for check in (
-        Check(
-            name="good",
-            sent="A correct request.",
-            expected="2xx",
-            why="Anything but 2xx is tried again, and in the end kept as dead.",
-        ),
-        Check(
-            name="in_time",
-            sent="The same, by its time.",
-            expected=f"within {ADVISED:g} s",
-            why="A receiver that works before it answers runs into the time limit under load, and gets repeats. "
-            "Keep the request, answer 2xx, work on it afterwards.",
-        ),
-        Check(
-            name="duplicate",
-            sent="The correct request once more, with the same webhook-id.",
-            expected="2xx",
-            why="Delivery is at least once. A repeat is known by its webhook-id, has no second effect and is "
-            "answered 2xx, or it comes again and again.",
-        ),
-        Check(
-            name="tampered",
-            sent="A body that was changed after it was signed.",
-            expected="4xx",
-            why="Whoever can change a body on the way could change amounts and accounts.",
-        ),
-        Check(
-            name="wrong_key",
-            sent="A request signed with another secret.",
-            expected="4xx",
-            why="The URL is no secret: without this check anybody can post events to it.",
-        ),
-        Check(
-            name="unsigned",
-            sent="A request without a signature.",
-            expected="4xx",
-            why="A receiver that verifies only where a signature is present verifies nothing.",
-        ),
-        Check(
-            name="expired",
-            sent="A request that was signed correctly an hour ago.",
-            expected="4xx",
-            why="Somebody who recorded a request could send it again later; five minutes are enough for any delay.",
-        ),
-        Check(
-            name="rotated_key",
-            sent="Two signatures, the first with a new secret that the receiver does not know.",
-            expected="2xx",
-            why="While a secret is rotated both sign. One signature that verifies is enough.",
-        ),
-        Check(
-            name="out_of_order",
-            sent="Number 2 of a lane, and then number 1.",
-            expected="2xx for both",
-            why="Queues without order, retries and replays bring older events later. The receiver compares "
-            "timestamp or sequence, and refuses neither.",
-        ),
-        Check(
-            name="slow",
-            sent="A correct request that arrives in four pieces with pauses between them.",
-            expected="2xx",
-            why="Networks and proxies cut requests up; the receiver reads as many bytes as Content-Length says.",
-        ),
-    )
-}
 
 
 def check_up(

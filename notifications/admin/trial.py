@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from events.admin.page import Page
-from notifications import check_up, trial
+from notifications import check_up, receiver_checks, trial
 from notifications.destinations import Unusable
 from notifications.models import Endpoint, Subscription
 from notifications.rendering import Unrenderable
@@ -108,7 +108,7 @@ class EndpointTrials(DestinationPage[Endpoint]):
             except (Unusable, Unrenderable) as error:
                 form.add_error(None, f"Nothing was sent. {error}")
         return self._page(
-            request, endpoint, form, name="check", report=report, checks=check_up.CHECKS.values()
+            request, endpoint, form, name="check", report=report, checks=receiver_checks.CHECKS.values()
         )
 
     def _endpoint(self, request: HttpRequest, object_id: str) -> Endpoint:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from events.api.base import ConfigViewSet
 from events.models import ApiKey, Scope
-from notifications import check_up, trial
+from notifications import check_up, receiver_checks, trial
 from notifications.audit import Actor
 from notifications.destinations import Unusable
 from notifications.models import Endpoint
@@ -87,7 +87,7 @@ class TrialResultSerializer(serializers.Serializer[Any]):
 class FindingSerializer(serializers.Serializer[Any]):
     """How one check went."""
 
-    name = serializers.ChoiceField(choices=list(check_up.CHECKS), source="check.name")
+    name = serializers.ChoiceField(choices=list(receiver_checks.CHECKS), source="check.name")
     grade = serializers.ChoiceField(choices=[each.value for each in check_up.Grade])
     sent = serializers.CharField(source="check.sent")
     expected = serializers.CharField(source="check.expected")
