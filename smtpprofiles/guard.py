@@ -33,8 +33,6 @@ _IPV4_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 class Observer:
     """Is told how far a connection has come. This one does not care."""
 
-    __slots__ = ()
-
     def resolved(self, addresses: Sequence[VettedAddress]) -> None:
         """The name leads to these addresses, which are not vetted yet."""
 

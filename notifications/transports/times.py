@@ -10,18 +10,13 @@ from smtpprofiles import guard
 class Times(guard.Observer):
     """The moments of one callout in monotonic seconds; 0.0: it did not come so far, or had no need to."""
 
-    __slots__ = (
-        "answered", "asked", "began", "connected", "is_reused", "looked_up", "secured", "sent", "vetted",
-    )  # fmt: skip
-
+    # On the class: most callouts go over a kept connection, and set only the last ones.
+    began = looked_up = vetted = connected = secured = 0.0
+    asked = sent = answered = 0.0
+    is_reused = False  # it went over a kept connection
     is_traced = False  # whether somebody wants to see it connect
     age = 0  # seconds by which its signature is dated back
     pause = 0.0  # seconds between the pieces of a request that is sent slowly
-
-    def __init__(self) -> None:
-        self.began = self.looked_up = self.vetted = self.connected = self.secured = 0.0
-        self.asked = self.sent = self.answered = 0.0
-        self.is_reused = False  # it went over a kept connection
 
     def begin(self) -> None:
         """A connection is opened; what an earlier try had come to does not count."""
@@ -56,12 +51,13 @@ class Times(guard.Observer):
 
     def phases(self) -> dict[str, Any]:
         """Return what an Outcome keeps: whole milliseconds of what came to its end."""
+        if self.is_reused:
+            return {"first_byte_ms": _span(self.asked, self.answered), "is_reused": True}
         return {
             "dns_ms": _span(self.began, self.looked_up),
             "connect_ms": _span(self.vetted, self.connected),
             "tls_ms": _span(self.connected, self.secured),
             "first_byte_ms": _span(self.asked, self.answered),
-            "is_reused": self.is_reused,
         }
 
 

@@ -56,8 +56,6 @@ _PLACE = {"dns": "resolve", "address_refused": "check", "tls": "tls", "message":
 class Trace(Times):
     """The moments of one callout, with what was found at each."""
 
-    __slots__ = ("_found", "age", "alter", "limit", "pause", "started")
-
     is_traced = True
 
     def __init__(
@@ -68,7 +66,6 @@ class Trace(Times):
         pause: float = 0.0,
         alter: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        super().__init__()
         self.started = 0.0
         self.limit = limit  # seconds, where the endpoint's own are too many
         self.age, self.pause, self.alter = age, pause, alter

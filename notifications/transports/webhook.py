@@ -70,7 +70,10 @@ class WebhookTransport(Transport):
             content, shown = self._words(message, target, times.age)
             with Deadline(seconds) as deadline:
                 callout = Callout(
-                    host=self._host, content=times.altered(content), deadline=deadline, times=times
+                    host=self._host,
+                    content=times.altered(content) if times.is_traced else content,
+                    deadline=deadline,
+                    times=times,
                 )
                 try:
                     answer = self._adapter().send(callout)
