@@ -1,13 +1,13 @@
 """Messages for tests: made by the code that makes all of them, of sample data or of a past event, and no deliveries."""
 
-import dataclasses
+from dataclasses import replace
 
 from django.utils import timezone
 
-from events import ids, payload
+from events import ids
 from events.models import Event, EventType
 
-from . import rendering
+from . import rendering, sample
 from .destinations import Directory, Notification, Sender
 from .fetch import Claimed
 from .models import Endpoint, Subscription
@@ -45,43 +45,15 @@ class Maker:
 
     def message(self, *headers: tuple[str, str]) -> Message:
         """Return a message with an id of its own, marked as a test. Raises rendering.Unrenderable."""
-        now = timezone.now()
-        made = rendering.message(self._claimed(), self._notification, self.sender, now=now)
+        claimed = self._claimed()
+        made = rendering.message(claimed, self._notification, self.sender, now=timezone.now())
+        made = rendering.complete(made, claimed, self._notification)
         own = ids.public("tst", ids.uuid7())
-        return dataclasses.replace(made, id=own, headers=(HEADER, *headers, *made.headers))
+        return replace(made, id=own, headers=(HEADER, *headers, *made.headers))
 
     def _claimed(self) -> Claimed:
-        about, now = self._about, timezone.now()
-        if isinstance(about, Event):
-            event_type, data = about.type, about.data
-            own = (about.uid, about.source, about.occurred_at, about.ordering_key)
-        else:
-            event_type, data = about, payload.parse(about.sample).text
-            own = (ids.uuid7(), "test", now, "")
-        uid, source, occurred_at, ordering_key = own
-        return Claimed(
-            id=0,
-            uid=ids.uuid7(),
-            channel_id=0,
-            epoch=0,
-            lane_id=None,
-            sequence=None,
-            status="pending",
-            subscription_id=self._subscription_id,
-            recipient="",
-            attempt_count=0,
-            crash_count=0,
-            created_at=now,
-            previous_uid=None,
-            previous_sequence=None,
-            body=None,
-            headers=None,
-            query=None,
-            event_uid=uid,
-            event_type=event_type.code,
-            event_label=event_type.label,
-            event_source=source,
-            occurred_at=occurred_at,
-            ordering_key=ordering_key,
-            data=data,
-        )
+        pk = self._subscription_id
+        if isinstance(self._about, Event):
+            return sample.of_event(self._about, is_ordered=False, subscription_id=pk)
+        found = sample.of_sample(self._about, is_ordered=False, subscription_id=pk)
+        return replace(found, uid=ids.uuid7(), event_uid=ids.uuid7(), occurred_at=timezone.now())

@@ -13,7 +13,7 @@ from .advice import Advice, advise, url_of
 from .audit import Actor, record
 from .models import Endpoint, Subscription
 from .specimen import Maker
-from .transports.base import Message, Outcome
+from .transports.base import MASK, Message, Outcome
 from .transports.trace import Step, Trace
 from .transports.webhook import WebhookTransport
 
@@ -24,6 +24,7 @@ class Trial:
 
     url: str
     message: Message
+    body: str  # as it may be shown
     outcome: Outcome
     steps: tuple[Step, ...]
     advice: Advice
@@ -50,10 +51,18 @@ def send_test(
     return Trial(
         url=url_of(outcome.request_headers) or endpoint.url,
         message=message,
+        body=_shown(message),
         outcome=outcome,
         steps=tuple(trace.steps(outcome)),
         advice=advise(outcome),
     )
+
+
+def _shown(message: Message) -> str:
+    body = message.body
+    for secret in message.secrets:
+        body = body.replace(secret, MASK)
+    return body
 
 
 def told(about: EventType | Event) -> str:

@@ -191,6 +191,6 @@ def _told(found: trial.Trial) -> dict[str, Any]:
         "duration_ms": round(outcome.duration.total_seconds() * 1000),
         "address": outcome.address,
         "steps": found.steps,
-        "request": {"headers": outcome.request_headers, "body": found.message.body},
+        "request": {"headers": outcome.request_headers, "body": found.body},
         "response": {"headers": outcome.response_headers, "body": outcome.response_body},
     }

@@ -19,5 +19,5 @@ ALTER TABLE notifications_attempt
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0005_cluster")]
+    dependencies = [("notifications", "0006_payload")]
     operations = [migrations.RunSQL(COLUMNS, UNDO)]
