@@ -354,3 +354,24 @@ def test_the_console_tests_and_checks_by_its_buttons(admin_client, endpoint, htt
     assert "The receiver got all 10 checks right." in told
     assert https_receiver.count == 11
     assert endpoint.secret not in told
+
+
+def test_secret_parameters_are_sent_and_shown_to_nobody(api, endpoint, https_receiver):
+    https_receiver.script = lambda request: (200, {}, request.body)  # it repeats what it was told
+    subscription = WebhookSubscriptionFactory(endpoint=endpoint)
+    for placement in ("body", "header", "query"):
+        subscription.parameters.create(
+            name=f"key-{placement}",
+            source="static",
+            is_secret=True,
+            secret=f"s3cret in {placement}",
+            placement=placement,
+        )
+    answer = ask(api, endpoint, "test", subscription=subscription.pk)
+    assert answer.json()["is_accepted"], answer.json()
+    [sent] = https_receiver.received
+    assert "s3cret in body" in sent.body.decode()
+    assert "s3cret+in+query" in sent.path
+    assert sent.headers["key-header"] == "s3cret in header"
+    assert "s3cret" not in answer.content.decode()
+    assert endpoint.secret not in answer.content.decode()
