@@ -62,6 +62,10 @@ def test_the_log_says_where_the_time_went_and_what_was_sent(catalog, https_recei
         assert subscription.endpoint.secret not in text
         assert request.headers["webhook-signature"] not in text
 
+    attempt_page = admin_client.get(f"/admin/notifications/attempt/{third.pk}/change/").text
+    assert "First byte of the answer" in attempt_page
+    assert subscription.endpoint.secret not in attempt_page
+
     _, token = create_key(subscriber=subscription.subscriber, name="portal", scopes=[Scope.DELIVERIES_READ])
     api = Client(headers={"Authorization": f"Bearer {token}"})
     told: Any = api.get(f"/api/v1/deliveries/{third.delivery.public_id}/").json()
