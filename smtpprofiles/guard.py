@@ -31,6 +31,22 @@ _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9a-fA-F]*)")
 _IPV4_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
 
 
+class Observer:
+    """Is told how far a connection has come. This one does not care."""
+
+    def resolved(self, addresses: Sequence[VettedAddress]) -> None:
+        """The name leads to these addresses, which are not vetted yet."""
+
+    def permitted(self, *, is_mapped: bool) -> None:
+        """All of them may be connected to; is_mapped: since the operator named this host and port."""
+
+    def tried(self, sockaddr: Sequence[object], failure: OSError | None) -> None:
+        """One of them answered, or why it did not."""
+
+
+_NOBODY = Observer()
+
+
 class AddressRefused(Exception):  # noqa: N818 - named for the fact
     """A host leads where this product does not connect; the text names host, address, rule and remedy."""
 
@@ -119,6 +135,7 @@ def vetted_addresses(
     timeout: float = 5.0,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
 ) -> list[VettedAddress]:
     """The addresses of a host, all of them permitted.
 
@@ -141,6 +158,7 @@ def vetted_addresses(
             )  # fmt: skip
         host = str(literal)
     found = resolver(host, port, timeout)
+    observer.resolved(found)
     for _, sockaddr in found:
         address = ip_address(str(sockaddr[0]))
         if rule := forbidden(address, allowed_networks):
@@ -159,6 +177,7 @@ def connect(
     connect_to: ConnectTo | None = None,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
     proxy: Proxy | None = None,
 ) -> socket.socket:
     """A TCP connection to the first vetted address that answers, within `timeout` seconds in all.
@@ -171,23 +190,34 @@ def connect(
     if mapped:
         # The operator named this very host and port; that is the permission.
         addresses = resolver(*mapped, timeout)
+        observer.resolved(addresses)
     else:
         addresses = vetted_addresses(
-            host, port, allowed_networks, timeout=timeout, setting=setting, resolver=resolver
+            host,
+            port,
+            allowed_networks,
+            timeout=timeout,
+            setting=setting,
+            resolver=resolver,
+            observer=observer,
         )
+    observer.permitted(is_mapped=bool(mapped))
     failure: OSError | None = None
     for position, (family, sockaddr) in enumerate(addresses):
         share = (end - time.monotonic()) / (len(addresses) - position)
         if share <= 0:
             break
         try:
-            return tunnel(proxy, sockaddr, timeout=share) if proxy else _direct(family, sockaddr, share)
+            sock = tunnel(proxy, sockaddr, timeout=share) if proxy else _direct(family, sockaddr, share)
+            observer.tried(sockaddr, None)
+            return sock
         except TimeoutError as error:
             failure = TimeoutError(
                 f"{error} ({show(sockaddr)})" if proxy else f"no answer from {show(sockaddr)}"
             )
         except OSError as error:
             failure = OSError(error.errno, f"{error.strerror} ({show(sockaddr)})")
+        observer.tried(sockaddr, failure)
     raise failure or TimeoutError(f"no connection to {host} within {timeout:.1f} seconds")
 
 

@@ -213,11 +213,12 @@ class DeliveryAdmin(RecordPage[Delivery]):
         if row is not None and self.has_view_permission(request, row):
             body = story.body_of(row)
             is_email = bool(row.recipient)
+            attempts = story.attempts_of(row)
             context |= {
                 "why": story.sentence(row),
-                "request_line": target.request_line(row, body),
                 "audit": AuditEntry.objects.filter(subject=row.public_id)[:MOST_AUDIT_ENTRIES],
-                "attempts": row.attempts.order_by("started_at"),
+                "attempts": attempts,
+                "curl": story.curl(attempts, body),
                 "feedback": row.feedback.order_by("occurred_at", "id")[:MOST_FEEDBACK] if is_email else (),
                 "rendered": body,
                 "is_email": is_email,

@@ -21,7 +21,8 @@ from smtpprofiles.client_certificate import facts
 
 from . import target
 from .destination import DestinationPage, StatusFilter
-from .signing import USE, SigningPage
+from .signing import USE
+from .trial import EndpointTrials
 
 # The part of the page that belongs to a choice of Authorization; only the one in use is open.
 _PARTS = {
@@ -49,7 +50,7 @@ class HeaderInline(TabularInline[EndpointHeader, Endpoint]):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(SigningPage):
+class EndpointAdmin(EndpointTrials):
     """Webhook receivers."""
 
     form = EndpointForm

@@ -186,6 +186,7 @@ class AttemptAdmin(RecordPage[Attempt]):
         "detail",
         "started",
         "duration_ms",
+        ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "is_reused"),
         "address",
         "sent",
         "got",

@@ -16,6 +16,7 @@ from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscri
 from notifications.parameter_form import ParameterForm
 
 from .callout_preview import PreviewPage
+from .trial import SubscriptionTrials
 
 
 class RecipientInline(TabularInline[Recipient, Subscription]):
@@ -65,8 +66,15 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
+class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]):
     """Who is told what, and how."""
+
+    actions = ["pause", "resume", "send_test"]
+    buttons = ["pause", "resume", "send_test"]
+    button_help = {
+        **PausablePage.button_help,
+        "send_test": "One request to its endpoint, as this subscription sends it; shows each step.",
+    }
 
     form = SubscriptionForm
     list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
@@ -133,6 +141,10 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         if db_field.name == "endpoint" and hasattr(widget, "can_add_related"):
             widget.can_add_related = False
         return field
+
+    def offers(self, name: str, row: Subscription) -> bool:
+        """A test where there is an endpoint."""
+        return row.endpoint_id is not None if name == "send_test" else super().offers(name, row)
 
     @admin.display(description="notification")
     def notification(self, row: Subscription) -> str:

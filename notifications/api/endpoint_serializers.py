@@ -1,6 +1,6 @@
 """Endpoints as the API reads and writes them: secrets go in, and none comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -13,16 +13,7 @@ from notifications import authentication, diagnose
 from notifications.diagnose import State
 from notifications.models import Endpoint, EndpointHeader
 
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses members that it does not know."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the members; an unknown one is an error under its name."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
-            legal = ", ".join(self.fields)
-            raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
-        return super().to_internal_value(data)
+from .strict import Strict
 
 
 class HeaderSerializer(Strict):

@@ -22,7 +22,9 @@ from notifications.forms import MOST_PER_MINUTE
 from notifications.models import Endpoint, EndpointHeader
 from notifications.rotate import DEFAULT_OVERLAP, LONGEST_OVERLAP, Key, rotate
 
-from .endpoint_serializers import CreatedEndpointSerializer, EndpointSerializer, Strict
+from .endpoint_serializers import CreatedEndpointSerializer, EndpointSerializer
+from .strict import Strict
+from .trials import TrialActions
 
 
 class PauseSerializer(Strict):
@@ -86,8 +88,8 @@ class RotatedSerializer(serializers.Serializer[Any]):
     former_signs_until = serializers.DateTimeField(allow_null=True)
 
 
-class EndpointViewSet(ConfigViewSet):
-    """Webhook endpoints, and pausing and resuming them."""
+class EndpointViewSet(TrialActions, ConfigViewSet):
+    """Webhook endpoints, and testing, checking, pausing and resuming them."""
 
     queryset = (
         Endpoint.objects.select_related("circuit")

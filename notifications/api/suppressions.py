@@ -19,7 +19,7 @@ from notifications import suppress
 from notifications.audit import Actor
 from notifications.models import Suppression
 
-from .endpoint_serializers import Strict
+from .strict import Strict
 
 
 class SuppressionSerializer(ModelSerializer):

@@ -50,6 +50,12 @@ class Outcome:
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
+    # Webhooks: how long each part took that came to its end. Nothing of the first three over a kept connection.
+    dns_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    first_byte_ms: int | None = None  # from the request's first byte to the answer's
+    is_reused: bool = False  # it went over a kept connection
 
     def without(self, secrets: tuple[str, ...]) -> "Outcome":
         """Return it with these texts masked, also where the other side repeats them."""

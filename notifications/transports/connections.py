@@ -59,10 +59,12 @@ class GuardedPool(HTTPSConnectionPool):
         """Send once. NotConnected before anything was sent, then http.client.HTTPException or OSError."""
         connection = cast(GuardedConnection, self._get_conn())
         connection.callout = callout
+        if callout.times.is_traced:
+            connection.close()  # whoever looks wants to see it connect
         try:
             self._validate_conn(connection)
-            found = connection.exchange(callout.content)
-            if not found.is_reusable:
+            found = connection.exchange(callout)
+            if not found.is_reusable or callout.times.is_traced:
                 connection.close()
         except BaseException:
             connection.close()
@@ -79,6 +81,8 @@ class GuardedPool(HTTPSConnectionPool):
             conn.close()
         if conn.sock is None:
             super()._validate_conn(conn)
+        else:
+            conn.callout.times.is_reused = True
         conn.callout.address = conn.address
         conn.callout.deadline.watch_lent(conn.sock)
 

@@ -29,6 +29,7 @@ from .connect import Callout, NotConnected
 from .connections import GuardedAdapter, adapter
 from .judge import judge_answer, retry_after
 from .signing import sign
+from .times import Times
 
 _PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 USER_AGENT = f"Bellwether/{_PROJECT['version']}"
@@ -72,19 +73,23 @@ class WebhookTransport(Transport):
             sorted({word for _, value in secret for word in _words_of(value)}, key=len)
         )[::-1]
 
-    def send(self, message: Message) -> Outcome:
-        """Try once, within the destination's wall clock."""
+    def send(self, message: Message, times: Times | None = None) -> Outcome:
+        """Try once, within the destination's wall clock; `times` of one's own see how far it comes."""
+        times = times or Times()
         started_at, start = clock.now(), time.monotonic()
-        seconds, grant = self._destination.timeout_seconds, self._destination.grant
+        seconds, grant = times.within(self._destination.timeout_seconds), self._destination.grant
         found: dict[str, Any]
         if trouble := self._trouble or self._trouble_of(message):
             found = {"verdict": Verdict.REJECTED, "error_class": "message", "detail": trouble}
         elif grant is None:
-            found = self._try(message, seconds)
+            found = self._try(message, times, seconds)
         else:
-            found = with_token(grant, seconds, partial(self._try, message))
+            found = with_token(grant, seconds, partial(self._try, message, times))
         return Outcome(
-            started_at=started_at, duration=timedelta(seconds=time.monotonic() - start), **found
+            started_at=started_at,
+            duration=timedelta(seconds=time.monotonic() - start),
+            **times.phases(),
+            **found,
         ).without(message.secrets)
 
     def _trouble_of(self, message: Message) -> str:
@@ -94,13 +99,18 @@ class WebhookTransport(Transport):
                 return f"The parameter {name} and the endpoint itself both set the header {name}. Rename one."
         return _trouble((("webhook-id-is", message.id), *message.headers))
 
-    def _try(self, message: Message, seconds: float, token: str = "") -> dict[str, Any]:
+    def _try(self, message: Message, times: Times, seconds: float, token: str = "") -> dict[str, Any]:
         """Return what an Outcome tells of one request, that it is bounded by `seconds`."""
         found: dict[str, Any]
         target = f"{self._target}{self._query(message)}"
-        content, shown = self._words(message, target, token)
+        content, shown = self._words(message, target, token, times.age)
         with Deadline(seconds) as deadline:
-            callout = Callout(host=self._host, content=content, deadline=deadline)
+            callout = Callout(
+                host=self._host,
+                content=times.altered(content) if times.is_traced else content,
+                deadline=deadline,
+                times=times,
+            )
             try:
                 answer = self._adapter().send(callout)
                 found = self._found(answer, target)
@@ -108,12 +118,12 @@ class WebhookTransport(Transport):
                 found = {"verdict": Verdict.RETRY, "error_class": error.error_class, "detail": str(error)}
                 if not deadline.finish():
                     found["error_class"] = "timeout"
-                    found["detail"] = f"No connection within {self._destination.timeout_seconds:g} seconds."
+                    found["detail"] = f"No connection within {seconds:g} seconds."
             except (http.client.HTTPException, OSError) as error:
                 found = _lost(error)
             if not deadline.finish() and found["error_class"] != "timeout":
                 # A watchdog that fired decides, or a cut drip would come back as a success.
-                found |= _late(self._destination.timeout_seconds)
+                found |= _late(seconds)
         if self._confidential or token:
             self._mask(found, token)
         found["address"], found["request_headers"] = callout.address, shown
@@ -131,10 +141,10 @@ class WebhookTransport(Transport):
             return ""
         return f"{'&' if '?' in self._target else '?'}{urlencode(message.query)}"
 
-    def _words(self, message: Message, target: str, token: str) -> tuple[bytes, str]:
-        """Return the whole request, and its headers as the log shows them."""
+    def _words(self, message: Message, target: str, token: str, age: int = 0) -> tuple[bytes, str]:
+        """Return the whole request, and its head as the log shows it."""
         body = message.body.encode()
-        timestamp = int(clock.timestamp())
+        timestamp = int(clock.timestamp()) - age
         secrets = self._destination.secrets
         if self._destination.retiring:
             secrets += tuple(old for old, until in self._destination.retiring if timestamp < until)
@@ -149,7 +159,8 @@ class WebhookTransport(Transport):
             own = f"Authorization: Bearer {token}\r\n{own}"
             own_masked = f"Authorization: Bearer {callout_headers.MASK}\r\n{own_masked}"
         # UTF-8, where a header is not ASCII, is what receivers expect today.
-        head = f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}{signature}\r\n{own}{after}\r\n"
+        before = f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{before}"
+        head = f"{before}{signature}\r\n{own}{after}\r\n"
         return head.encode() + body, callout_headers.show_lines(
             f"{before}{_MASKED if ' ' not in signature else _masked(signature)}\r\n{own_masked}{after}"
         )
