@@ -1,6 +1,5 @@
 """The pages that test and check an endpoint: each says first what it sends, and shows the result on itself."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -21,18 +20,16 @@ from notifications.rendering import Unrenderable
 from notifications.trial_form import CheckForm, TrialForm
 
 from . import target
-from .destination import DestinationPage
-
-_SHARED_HELP: Mapping[str, str] = DestinationPage.button_help
+from .signing import SigningPage
 
 
-class EndpointTrials(DestinationPage[Endpoint]):
+class EndpointTrials(SigningPage):
     """An endpoint's page with two buttons more."""
 
-    actions = ["pause", "resume", "send_test", "check_receiver"]
-    buttons = ["pause", "resume", "send_test", "check_receiver"]
+    actions = ["pause", "resume", "send_test", "check_receiver", "rotate", "reveal"]
+    buttons = ["pause", "resume", "send_test", "check_receiver", "rotate", "reveal"]
     button_help = {
-        **_SHARED_HELP,
+        **SigningPage.button_help,
         "send_test": "One request with sample data or a past event; shows each step, and what is wrong.",
         "check_receiver": "Right and wrong requests with sample data; reports what the receiver got right.",
     }

@@ -18,8 +18,10 @@ from events.publish import publish
 from notifications import forgery
 from notifications.models import Attempt, AuditEntry, Circuit, Delivery, Endpoint
 from notifications.sinks.https_sink import HttpsSink
+from smtpprofiles import oauth
 from tests.factories import EndpointFactory, QueueFactory, WebhookSubscriptionFactory
 from tests.servers import RECEIVER
+from tests.token_server import CLIENT_ID, CLIENT_SECRET, TOKEN_HOST, TOKEN_URL, TokenServer, problem
 
 
 @pytest.fixture
@@ -354,6 +356,63 @@ def test_the_console_tests_and_checks_by_its_buttons(admin_client, endpoint, htt
     assert "The receiver got all 10 checks right." in told
     assert https_receiver.count == 11
     assert endpoint.secret not in told
+
+
+OAUTH = {
+    "authorization": "oauth2",
+    "token_url": TOKEN_URL,
+    "client_id": CLIENT_ID,
+    "client_secret": CLIENT_SECRET,
+}
+
+
+def test_a_test_authenticates_as_a_delivery_does_and_shows_no_secret(
+    api, endpoint, https_receiver, ca, settings
+):
+    def asked_twice(request):
+        return (401 if request.headers["authorization"] == "Bearer token-1" else 200), {}, request.body
+
+    https_receiver.script = asked_twice
+    for name, value in (OAUTH | {"signs_ed25519": True}).items():
+        setattr(endpoint, name, value)
+    endpoint.save()
+    subscription = WebhookSubscriptionFactory(endpoint=endpoint)
+    for placement in ("body", "header", "query"):
+        subscription.parameters.create(
+            name=f"key-{placement}",
+            source="static",
+            is_secret=True,
+            secret=f"s3cret in {placement}",
+            placement=placement,
+        )
+    server = TokenServer()
+    with HttpsSink(ca=ca, hosts=[TOKEN_HOST], script=server.answer) as sink:
+        settings.OUTBOUND_CONNECT_TO = [*settings.OUTBOUND_CONNECT_TO, sink.connect_to(TOKEN_HOST)]
+        answer = ask(api, endpoint, "test", subscription=subscription.pk)
+        found = answer.json()
+        assert found["is_accepted"], found
+        assert states(answer) == "resolve:done check:done connect:done tls:done request:done response:done"
+        assert [one.headers["authorization"] for one in https_receiver.received] == [
+            "Bearer token-1",
+            "Bearer token-2",
+        ]
+        sent = https_receiver.received[-1]
+        assert "s3cret in body" in sent.body.decode()
+        assert "s3cret+in+query" in sent.path
+        assert sent.headers["key-header"] == "s3cret in header"
+        assert "v1a,****" in found["request"]["headers"]
+        for secret in ("s3cret", "token-2", CLIENT_SECRET, endpoint.secret):
+            assert secret not in answer.content.decode()
+
+        https_receiver.script = careful(endpoint)
+        assert set(grades(ask(api, endpoint, "check")).values()) == {"passed"}
+        server.fault = lambda _form: problem(401, "invalid_client", "unknown client")
+        oauth.forget_all()
+        answer = ask(api, endpoint, "test")
+    assert answer.json()["verdict"] == "There is no access token that works."
+    assert states(answer).startswith("token:failed resolve:not_reached")
+    endpoint.refresh_from_db()
+    assert endpoint.is_open, "a test pauses nothing"
 
 
 def test_secret_parameters_are_sent_and_shown_to_nobody(api, endpoint, https_receiver):
