@@ -37,7 +37,7 @@ class Holdings:
         self._directory = Directory()
         self._books = Books(owner, threads=self._threads, leases=self.leases)
         self._is_narrow = True  # no run waits for a thread
-        self._suspects_wait = False  # for nothing else to be under way
+        self._is_suspecting = False  # a suspect is under way, or waits until nothing else is
         self._lease_at = 0.0
 
     @property
@@ -69,7 +69,7 @@ class Holdings:
         room = most - (self._books.under_way - self._paces.waiting())
         if room < most // 2:
             return 0  # enough is waiting for a thread: a later look finds more at once
-        if self._suspects_wait and self._books.under_way:
+        if self._is_suspecting and self._books.under_way:
             return 0
         self._lease()
         senders = find_room(
@@ -132,7 +132,7 @@ class Holdings:
         """
         handed_out: Counter[int] = Counter()
         go, wait = one_suspect(claimed, alone=not self._books.under_way)
-        self._suspects_wait = bool(wait)
+        self._is_suspecting = bool(wait) or any(one.crash_count for one in go)
         notifications = self._directory.notifications({one.subscription_id for one in go})
         prepared = prepare(go, self.leases, senders, notifications)
         for one in wait:
