@@ -1,0 +1,6 @@
+"""Back-tests."""
+
+
+def carry_out(pk: int) -> None:
+    """Carry it out."""
+    raise NotImplementedError(pk)

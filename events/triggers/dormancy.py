@@ -1,0 +1,242 @@
+"""Rules about absence: a daily scan for what has been silent too long, once for each dormant spell.
+
+A spell is named by the last activity, so that new activity begins another: that re-arms the rule, and nothing
+else does. The scan walks an index of (last activity, id) in batches and reads objects only of those that are
+due and have not been told of, so its memory is that of a batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, LiteralString
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from events import payload
+from events.models import Activity, BillingObject, Event, Firing, Trigger
+
+from . import known, recover, scope
+from .change import why_not
+from .conditions import Facts, judge
+from .fire import Occasion, fire
+from .guard import guarded
+from .ledger import Ledger, Outcome
+from .payloads import Material
+from .rules import Rule, active
+from .values import moment, number
+
+Source = Trigger.Source
+BATCH = 1_000
+NEVER = "never"
+DAY = timedelta(days=1)
+
+# Both walk an index without its table: activity_silent, and billing_object_once with that of the activity.
+SILENT: LiteralString = """
+SELECT a.external_id, a.last_at, (extract(epoch FROM a.last_at) * 1000000)::bigint::text
+FROM events_activity AS a
+WHERE a.kind = %(kind)s AND a.activity = %(activity)s AND a.last_at <= %(before)s
+  AND (a.last_at, a.external_id) > (%(last_at)s::timestamptz, %(external_id)s)
+ORDER BY a.last_at, a.external_id LIMIT %(limit)s
+"""
+NEVER_USED: LiteralString = """
+SELECT o.external_id, NULL::timestamptz, 'never'
+FROM events_billingobject AS o
+WHERE o.kind = %(kind)s AND o.external_id > %(external_id)s AND NOT EXISTS (
+    SELECT FROM events_activity AS a
+    WHERE a.kind = o.kind AND a.activity = %(activity)s AND a.external_id = o.external_id
+)
+ORDER BY o.external_id LIMIT %(limit)s
+"""
+_TOLD: LiteralString = """
+SELECT external_id, period FROM events_firing
+WHERE trigger_id = %s AND kind = %s AND tier = '' AND external_id = ANY(%s)
+"""
+_WOKEN: LiteralString = """
+SELECT f.id, a.last_at FROM events_firing AS f
+JOIN events_activity AS a ON a.kind = f.kind AND a.external_id = f.external_id AND a.activity = %s
+WHERE f.trigger_id = %s AND f.recovered_at IS NULL AND f.event_id IS NOT NULL
+  AND (f.period = 'never' OR (extract(epoch FROM a.last_at) * 1000000)::bigint > f.period::bigint)
+ORDER BY f.id LIMIT 500
+"""
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """An object without activity; `last_at` None: it never had any. `spell` names what it sleeps through."""
+
+    external_id: str
+    last_at: datetime | None
+    spell: str
+
+
+def scan_all() -> int:
+    """Scan for every active rule about absence; return how many events that came to."""
+    return sum(scan(rule) for rule in active([Source.INACTIVITY]))
+
+
+def scan(rule: Rule, *, now: datetime | None = None) -> int:
+    """Fire the rule for each object that has been silent too long and was not told of in this spell."""
+    now, fired = now or timezone.now(), 0
+    for batch in batches(rule, now):
+        with transaction.atomic():
+            ledger = Ledger()
+            fired += sum(_look(rule, each, row, now, ledger) for each, row in _due(rule, batch, now))
+            ledger.flush()
+    return fired
+
+
+def find_woken() -> int:
+    """Publish the recovery event of each dormant spell that activity ended; return how many."""
+    found = 0
+    for rule in active([Source.INACTIVITY]):
+        while rule.row.recovery_type_id and (number := _wake_up(rule)):
+            found += number
+    return found
+
+
+def batches(rule: Rule, now: datetime) -> Iterator[list[Silent]]:
+    """Yield what has been silent for the shortest time that the rule knows, told of or not."""
+    shortest = 1 if rule.row.days_path else min([rule.row.idle_days or 1, *rule.plans.values()])
+    where = {
+        "kind": rule.row.object_kind,
+        "activity": rule.row.activity,
+        "before": now - shortest * DAY,
+        "limit": BATCH,
+    }
+    for statement in (SILENT, NEVER_USED):
+        last_at, external_id = _BEGINNING, ""
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, {**where, "last_at": last_at, "external_id": external_id})
+                rows = [Silent(external_id=a, last_at=b, spell=c) for a, b, c in cursor.fetchall()]
+            if rows:
+                yield rows
+                last_at, external_id = rows[-1].last_at or last_at, rows[-1].external_id
+            if len(rows) < BATCH:
+                break
+
+
+def days_allowed(rule: Rule, state: dict[str, Any]) -> int:
+    """Return after how many days an object is dormant: its own, else its plan's, else the rule's."""
+    own = number(payload.lookup(state, rule.row.days_path)) if rule.row.days_path else None
+    if own is not None and own > 0:
+        return int(own)
+    plan = payload.lookup(state, rule.row.plan_path) if rule.row.plan_path else None
+    return rule.plans.get(str(plan), rule.row.idle_days or 1)
+
+
+def silent_since(silent: Silent, row: BillingObject) -> datetime:
+    """Return from when silence counts: the last activity, or the activation if that came later."""
+    state = row.state
+    begun = moment(state.get("activated_at") or state.get("activated_on")) or row.created_at
+    return max(silent.last_at, begun) if silent.last_at and state.get("activated_on") else silent.last_at or begun
+
+
+def facts_of(rule: Rule, row: BillingObject, now: datetime) -> Facts:
+    """Return what the rule's conditions judge."""
+    state = {"id": row.external_id, **row.state}
+    return Facts(
+        kind=row.kind, before=None, after=state, today=now.date(),
+        load_parents=lambda: scope.family(row.kind, row.external_id),
+    )  # fmt: skip
+
+
+def _due(rule: Rule, batch: list[Silent], now: datetime) -> Iterator[tuple[Silent, BillingObject]]:
+    ids = [each.external_id for each in batch]
+    with connection.cursor() as cursor:
+        cursor.execute(_TOLD, [rule.id, rule.row.object_kind, ids])
+        told = set(cursor.fetchall())
+    left = {each.external_id: each for each in batch if (each.external_id, each.spell) not in told}
+    rows = BillingObject.objects.filter(
+        kind=rule.row.object_kind, external_id__in=left, deleted_at=None, reported_at__isnull=False
+    )
+    for row in rows:
+        silent = left[row.external_id]
+        if now - silent_since(silent, row) >= days_allowed(rule, row.state) * DAY:
+            yield silent, row
+
+
+def _look(rule: Rule, silent: Silent, row: BillingObject, now: datetime, ledger: Ledger) -> int:
+    where = {"kind": row.kind, "external_id": row.external_id}
+    facts = facts_of(rule, row, now)
+    verdict = judge(rule.conditions, facts, match_all=rule.row.match_all)
+    account = str(payload.lookup(row.state, "account.id") or "")[:100]
+    if not verdict.is_met:
+        detail = why_not(rule, verdict)
+        ledger.note(rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, account=account, **where)
+        return 0
+    before = ledger.fired
+    guarded(rule, ledger, {**where, "account": account}, partial(_fire, rule, silent, row, now, facts, ledger, verdict))
+    return ledger.fired - before
+
+
+def _fire(
+    rule: Rule, silent: Silent, row: BillingObject, now: datetime, facts: Facts, ledger: Ledger, verdict: Any
+) -> None:
+    # Under the lock of its activity: usage that is reported meanwhile ends the spell first or follows it.
+    latest = (
+        Activity.objects.select_for_update(no_key=True)
+        .filter(kind=row.kind, activity=rule.row.activity, external_id=row.external_id)
+        .values_list("last_at", flat=True)
+        .first()
+    )
+    if latest != silent.last_at:
+        return
+    fire(rule, occasion(rule, silent, row, now, facts), ledger, verdict)
+
+
+def occasion(rule: Rule, silent: Silent, row: BillingObject, now: datetime, facts: Facts) -> Occasion:
+    """Return what the rule fires for."""
+    days = (now - silent_since(silent, row)).days
+    computed = {
+        "dormancy.threshold_days": days_allowed(rule, row.state),
+        "dormancy.days": days,
+        "dormancy.kind": rule.row.activity,
+        "usage.last_at": known.instant(silent.last_at) if silent.last_at else None,
+        "usage.never_used": silent.last_at is None,
+    }
+    return Occasion(
+        kind=row.kind,
+        external_id=row.external_id,
+        account=scope.account_of(row.kind, row.external_id, facts.parents, row.state),
+        source=Event.Source.INACTIVITY,
+        period=silent.spell,
+        detail=f"No {rule.row.get_activity_display().lower()} for {days} days.",
+        material=lambda: Material(
+            kind=row.kind, states=facts.parents, computed=computed,
+            fallbacks=known.fallbacks(row.kind, row.external_id),
+        ),
+    )  # fmt: skip
+
+
+@transaction.atomic
+def _wake_up(rule: Rule) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_WOKEN, [rule.row.activity, rule.id])
+        woken = dict(cursor.fetchall())
+    ledger = Ledger()
+    for firing in Firing.objects.select_for_update(skip_locked=True).filter(pk__in=woken, recovered_at=None):
+        states = scope.family(firing.kind, firing.external_id)
+        woke = Occasion(
+            kind=firing.kind,
+            external_id=firing.external_id,
+            account=scope.account_of(firing.kind, firing.external_id, states),
+            source=Event.Source.INACTIVITY,
+            period=firing.period,
+            occurred_at=woken[firing.pk],
+            detail="It is used again.",
+            material=lambda firing=firing, states=states: Material(
+                kind=firing.kind, states=states,
+                computed={"usage.last_at": known.instant(woken[firing.pk]), "dormancy.kind": rule.row.activity},
+                fallbacks=known.fallbacks(firing.kind, firing.external_id),
+            ),
+        )  # fmt: skip
+        where = {"kind": woke.kind, "external_id": woke.external_id, "account": woke.account}
+        if guarded(rule, ledger, where, partial(recover.recovered, rule, firing, woke, ledger)):
+            # It would be tried, and fail, for ever.
+            Firing.objects.filter(pk=firing.pk).update(recovered_at=timezone.now())
+    ledger.flush()
+    return len(woken)

@@ -1,0 +1,88 @@
+"""Write down why rules did, or did not, fire: gathered in a batch, written with it, bounded a rule and day."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from events.models import LedgerEntry, TriggerDay
+
+from .conditions import Finding
+
+Outcome = LedgerEntry.Outcome
+# Beyond so many a rule and day, "not met" and "already fired" are counted and not written.
+MOST_A_DAY = 10_000
+_BOUNDED = (Outcome.NOT_MET, Outcome.ALREADY)
+
+
+class Ledger:
+    """The entries of one batch. Written by `flush()`, in the caller's transaction."""
+
+    def __init__(self, *, most_a_day: int = MOST_A_DAY) -> None:
+        self._rows: list[LedgerEntry] = []
+        self._most = most_a_day
+
+    def note(
+        self, trigger_id: int, outcome: str, *, detail: str = "", findings: Sequence[Finding] = (), **where: Any
+    ) -> None:
+        """Keep one entry. `where` are fields of LedgerEntry: kind, external_id, account, tier, period, …"""
+        self._rows.append(
+            LedgerEntry(
+                trigger_id=trigger_id,
+                outcome=outcome,
+                detail=detail,
+                findings=[
+                    {"condition": str(each.condition), "met": each.is_met, "seen": each.seen} for each in findings
+                ],
+                at=timezone.now(),
+                **where,
+            )
+        )
+
+    @property
+    def fired(self) -> int:
+        """How many firings were noted."""
+        return sum(row.outcome == Outcome.FIRED for row in self._rows)
+
+    def mark(self) -> int:
+        """Return how far it has come, for `forget`."""
+        return len(self._rows)
+
+    def forget(self, mark: int) -> None:
+        """Drop what was noted after the mark: the savepoint it belongs to was rolled back."""
+        del self._rows[mark:]
+
+    def flush(self) -> None:
+        """Write what was gathered, and count it."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        today = datetime.now(UTC).date()
+        counted = _count(Counter((row.trigger_id, row.outcome) for row in rows), today)
+        kept = []
+        for row in reversed(rows):  # of those that must go, the first ones go
+            key = (row.trigger_id, row.outcome)
+            counted[key] -= 1
+            if row.outcome not in _BOUNDED or counted[key] < self._most:
+                kept.append(row)
+        LedgerEntry.objects.bulk_create(reversed(kept), batch_size=500)
+
+
+def _count(numbers: Counter[tuple[int, str]], today: date) -> dict[tuple[int, str], int]:
+    """Add to the day's counts, and return the new ones."""
+    table = TriggerDay._meta.db_table
+    counted = {}
+    with connection.cursor() as cursor:
+        # In one order, so that two batches cannot deadlock.
+        for (trigger_id, outcome), number in sorted(numbers.items()):
+            cursor.execute(
+                f"INSERT INTO {table} AS known (trigger_id, day, outcome, count) VALUES (%s, %s, %s, %s) "  # noqa: S608
+                "ON CONFLICT (trigger_id, day, outcome) DO UPDATE SET count = known.count + excluded.count "
+                "RETURNING count",
+                [trigger_id, today, outcome, number],
+            )
+            counted[trigger_id, outcome] = cursor.fetchone()[0]
+    return counted
