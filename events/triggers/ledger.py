@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -13,17 +14,15 @@ from events.models import LedgerEntry, TriggerDay
 from .conditions import Finding
 
 Outcome = LedgerEntry.Outcome
-# Beyond so many a rule and day, "not met" and "already fired" are counted and not written.
-MOST_A_DAY = 10_000
+# Beyond settings.TRIGGER_LEDGER_MOST_A_DAY a rule and day, these are counted and not written.
 _BOUNDED = (Outcome.NOT_MET, Outcome.ALREADY)
 
 
 class Ledger:
     """The entries of one batch. Written by `flush()`, in the caller's transaction."""
 
-    def __init__(self, *, most_a_day: int = MOST_A_DAY) -> None:
+    def __init__(self) -> None:
         self._rows: list[LedgerEntry] = []
-        self._most = most_a_day
 
     def note(
         self, trigger_id: int, outcome: str, *, detail: str = "", findings: Sequence[Finding] = (), **where: Any
@@ -66,7 +65,7 @@ class Ledger:
         for row in reversed(rows):  # of those that must go, the first ones go
             key = (row.trigger_id, row.outcome)
             counted[key] -= 1
-            if row.outcome not in _BOUNDED or counted[key] < self._most:
+            if row.outcome not in _BOUNDED or counted[key] < settings.TRIGGER_LEDGER_MOST_A_DAY:
                 kept.append(row)
         LedgerEntry.objects.bulk_create(reversed(kept), batch_size=500)
 
