@@ -43,7 +43,7 @@ class SyncReport:
 
 
 @transaction.atomic
-def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.BUILTIN) -> SyncReport:
+def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.SHIPPED) -> SyncReport:
     """Make the rows of built-in event types, and their tokens, equal to the catalog; safe to repeat."""
     # A statement of its own: whoever waited here must see what the one before committed.
     with connection.cursor() as cursor:
