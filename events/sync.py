@@ -17,6 +17,7 @@ from django.db.models import Model
 
 from . import catalog, kinds
 from .models import EventType, Queue, Route, Token
+from .triggers import builtins
 
 TYPE_FIELDS = [
     "label",
@@ -65,6 +66,7 @@ def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.SHIPPED) -> SyncReport
 
     kinds.sync()
     touched = {row.code for row in changed} | _sync_tokens(specs, builtin | {row.code: row for row in new})
+    builtins.sync()
     if not Queue.objects.exists():
         _create_queues([*rows.values(), *new])
     created = len(new)

@@ -61,6 +61,11 @@ def look_at_events(*, most: int = BATCH) -> int:
     return len(entries)
 
 
+def waits() -> bool:
+    """Whether there are events to look at."""
+    return AnchorEntry.objects.exists()
+
+
 def catch_up() -> int:
     """Find events that were published since a rule was activated, by processes that did not know; return how many."""
     found = 0
@@ -82,23 +87,27 @@ def where_of(event: Event, data: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "event", "external_id": event.public_id, "account": event.account}
 
 
+def anchor_of(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any]) -> Anchor:
+    """Return what the rule counts from: the date in the payload, else the time at which it happened."""
+    told = payload.lookup(data, rule.row.date_path) if rule.row.date_path else None
+    at = moment(told)
+    states = {} if rule.row.timezone else scope.family(where["kind"], where["external_id"])
+    account = {**(states.get("account") or {}), **(data.get("account") or {})}
+    return Anchor(
+        key=f"event {event.pk}",
+        at=at or event.occurred_at,
+        is_date=at is not None and is_calendar_date(told),
+        zone=scope.zone_for(rule.row.timezone, {"account": account}).key,
+        event_id=event.pk,
+        **where,
+    )
+
+
 def _schedule(
     rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any], ledger: Ledger
 ) -> None:
     """Enter into the calendar what the event started."""
-    told = payload.lookup(data, rule.row.date_path) if rule.row.date_path else None
-    at = moment(told)
-    states = {} if rule.row.timezone else scope.family(where["kind"], where["external_id"])
-    told_account = {"account": {**(states.get("account") or {}), **(data.get("account") or {})}}
-    anchor = Anchor(
-        key=f"event {event.pk}",
-        at=at or event.occurred_at,
-        is_date=at is not None and is_calendar_date(told),
-        zone=scope.zone_for(rule.row.timezone, told_account).key,
-        match_value="",
-        event_id=event.pk,
-        **where,
-    )
+    anchor = anchor_of(rule, event, data, where)
     if enter(rule, anchor):
         due = due_of(rule, anchor)
         ledger.note(rule.id, Outcome.SCHEDULED, detail=f"Will fire at {due:%Y-%m-%d %H:%M} UTC.", **where)

@@ -83,7 +83,7 @@ def scan(rule: Rule, *, now: datetime | None = None) -> int:
     for batch in batches(rule, now):
         with transaction.atomic():
             ledger = Ledger()
-            fired += sum(_look(rule, each, row, now, ledger) for each, row in _due(rule, batch, now))
+            fired += sum(_look(rule, each, row, now, ledger) for each, row in due(rule, batch, now))
             ledger.flush()
     return fired
 
@@ -144,7 +144,8 @@ def facts_of(rule: Rule, row: BillingObject, now: datetime) -> Facts:
     )  # fmt: skip
 
 
-def _due(rule: Rule, batch: list[Silent], now: datetime) -> Iterator[tuple[Silent, BillingObject]]:
+def due(rule: Rule, batch: list[Silent], now: datetime) -> Iterator[tuple[Silent, BillingObject]]:
+    """Yield those that are silent for as long as each of them may be, and of whose spell nobody was told."""
     ids = [each.external_id for each in batch]
     with connection.cursor() as cursor:
         cursor.execute(_TOLD, [rule.id, rule.row.object_kind, ids])

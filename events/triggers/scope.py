@@ -32,10 +32,10 @@ def family_at(change: Change) -> dict[str, dict[str, Any]]:
     return {change.kind: {**own, "id": own.get("id", change.external_id)}, **_as_at(parents, change.pk)}
 
 
-def _as_at(states: dict[str, dict[str, Any]], change_id: int) -> dict[str, dict[str, Any]]:
+def _as_at(states: dict[str, dict[str, Any]], change_id: int | None) -> dict[str, dict[str, Any]]:
     """Put back what changed since: before its next change, an object was as that change found it."""
-    if not states:
-        return states
+    if not states or change_id is None:
+        return states  # no parents, or no change but the object as it is now
     which = Q()
     for kind, state in states.items():
         which |= Q(kind=kind, external_id=str(state["id"]))
