@@ -38,7 +38,18 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
     search_help_text = "Exactly: an object as kind:id, such as service:4001, or an account's id"
     ordering = ["-id"]
     sortable_by = ()
-    fields = ["when", "trigger", "outcome", "detail", "object", "account", "tier", "period", "findings_table", "event"]
+    fields = [
+        "when",
+        "trigger",
+        "outcome",
+        "detail",
+        "object",
+        "account",
+        "tier",
+        "period",
+        "findings_table",
+        "event",
+    ]
     when = at("at", "at")
 
     def get_search_results(
@@ -118,7 +129,7 @@ class CalendarAdmin(Page[ScheduledFiring]):
 
     def get_readonly_fields(self, _request: HttpRequest, obj: ScheduledFiring | None = None) -> list[str]:
         """All but the time of what still waits."""
-        shown = [name for _, options in self.fieldsets for name in options["fields"]]
+        shown = [str(name) for _, options in self.fieldsets for name in options["fields"]]
         return [name for name in shown if name != "due_at" or not self._waits(obj)]
 
     def save_model(self, request: HttpRequest, obj: ScheduledFiring, form: Any, _change: bool) -> None:
@@ -178,4 +189,6 @@ def event_link(event_id: int | None) -> SafeString | str:
     """Return a link to an event."""
     if event_id is None:
         return "—"
-    return format_html('<a href="{}">event {}</a>', reverse("admin:events_event_change", args=[event_id]), event_id)
+    return format_html(
+        '<a href="{}">event {}</a>', reverse("admin:events_event_change", args=[event_id]), event_id
+    )

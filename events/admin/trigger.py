@@ -1,6 +1,5 @@
 """Triggers: an administrator's rules, their state, and what became of them."""
 
-from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,16 +9,11 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from events.models import LedgerEntry, Trigger, TriggerDay
 from events.triggers import edit, own_type, validate
-from events.triggers.preview import preview
 from events.triggers.rules import RELATED, of
 from events.triggers.summary import sentence
-from events.triggers.values import shown
 
 from . import trigger_test
 from .audit import operator_acted
@@ -32,6 +26,7 @@ from .trigger_forms import (
     ThresholdInline,
     TriggerForm,
 )
+from .trigger_story import Story, a_month_ago
 
 Source = Trigger.Source
 # What each source is for, told where one is chosen.
@@ -53,7 +48,7 @@ TOGETHER = (("on_create", "on_update", "on_delete"), ("offset_days", "at_time"))
 
 
 @admin.register(Trigger)
-class TriggerAdmin(Page[Trigger]):
+class TriggerAdmin(Story, Page[Trigger]):
     """Rules that turn changes, time and absence into events."""
 
     form = TriggerForm
@@ -83,7 +78,7 @@ class TriggerAdmin(Page[Trigger]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trigger]:
         """With the rows that the sentence needs."""
         fired = TriggerDay.objects.filter(
-            trigger=OuterRef("pk"), outcome=LedgerEntry.Outcome.FIRED, day__gte=_a_month_ago()
+            trigger=OuterRef("pk"), outcome=LedgerEntry.Outcome.FIRED, day__gte=a_month_ago()
         )
         total = fired.order_by().values("trigger").annotate(total=Sum("count")).values("total")
         return super().get_queryset(request).prefetch_related(*RELATED).annotate(fired_lately=Subquery(total))
@@ -109,7 +104,9 @@ class TriggerAdmin(Page[Trigger]):
             if name == group[0]:
                 when.append(group if len(group) > 1 else name)
         recovery = [] if source in Trigger.OF_EVENTS else ["recovery_type"]
-        publish = ["event_type"] if obj or source in Trigger.OF_EVENTS else ["event_type", "new_code", "new_label"]
+        publish = (
+            ["event_type"] if obj or source in Trigger.OF_EVENTS else ["event_type", "new_code", "new_label"]
+        )
         start = [("Rule", {"fields": ["summary", "state", "lately"]})] if obj else []
         end = [("What it publishes now", {"fields": ["payload_table"]})] if obj else []
         return [
@@ -156,10 +153,14 @@ class TriggerAdmin(Page[Trigger]):
         super().save_related(request, form, formsets, change)
         edit.after_save(form.instance)
 
-    def response_add(self, request: HttpRequest, obj: Trigger, post_url_continue: str | None = None) -> HttpResponse:
+    def response_add(
+        self, request: HttpRequest, obj: Trigger, post_url_continue: str | None = None
+    ) -> HttpResponse:
         """Show the rule, from where it is tried and activated."""
         if not {"_continue", "_addanother"} & request.POST.keys():
-            self.message_user(request, "The rule is saved and off. Back-test it, then activate it.", messages.SUCCESS)
+            self.message_user(
+                request, "The rule is saved and off. Back-test it, then activate it.", messages.SUCCESS
+            )
             return HttpResponseRedirect(reverse("admin:events_trigger_change", args=[obj.pk]))
         return super().response_add(request, obj, post_url_continue)
 
@@ -168,54 +169,10 @@ class TriggerAdmin(Page[Trigger]):
         """What it does, in a sentence."""
         return sentence(of(row))
 
-    @admin.display(description="rule")
-    def summary(self, row: Trigger) -> SafeString:
-        """What it does, in a sentence."""
-        return format_html('<p class="why">{}</p>', sentence(of(row)))
-
-    @admin.display(description="state")
-    def state(self, row: Trigger) -> str:
-        """Whether it is active, and whose it is."""
-        told = "Active." if row.is_active else "Off: it looks at nothing."
-        if row.is_active and row.prepared_at is None and row.source in {Source.DATE, Source.COMMITMENT}:
-            told += " What was reported before is still being entered into the calendar."
-        if row.builtin:
-            told += " Built in, and edited here." if row.is_edited else " Built in; an edit makes it yours."
-        return told
-
-    @admin.display(description="last 30 days")
-    def lately(self, row: Trigger) -> SafeString:
-        """How often it came to which outcome, with the ledger and the calendar."""
-        counts = row.days.filter(day__gte=_a_month_ago()).values_list("outcome").annotate(Sum("count")).order_by("outcome")
-        labels = dict(LedgerEntry.Outcome.choices)
-        told = ", ".join(f"{labels[outcome].lower()} {number:,}" for outcome, number in counts) or "Nothing yet"
-        ledger = f"{reverse('admin:events_ledgerentry_changelist')}?trigger__id__exact={row.pk}"
-        calendar = f"{reverse('admin:events_scheduledfiring_changelist')}?trigger__id__exact={row.pk}"
-        links = [(ledger, "Ledger: why it did, or did not, fire")]
-        if row.source in Trigger.OF_CALENDAR:
-            links.append((calendar, "Calendar: what will fire"))
-        return format_html("{}. {}", told, format_html_join(" · ", '<a href="{}">{}</a>', links))
-
     @admin.display(description="fired, 30 days")
     def fired_lately(self, row: Any) -> str:
         """How often it fired lately."""
         return f"{row.fired_lately or 0:,}"
-
-    @admin.display(description="payload")
-    def payload_table(self, row: Trigger) -> SafeString:
-        """Each field of the payload, what fills it, and its value now."""
-        found = preview(of(row))
-        lines = format_html_join(
-            "",
-            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
-            ((path_, origin, "—" if value is None else shown(value)) for path_, origin, value in found.origins),
-        )
-        return format_html(
-            '<p>Made of {}.</p><table class="tokens"><thead><tr><th scope="col">Payload field</th>'
-            '<th scope="col">Filled with</th><th scope="col">Example</th></tr></thead><tbody>{}</tbody></table>',
-            found.made_of,
-            lines,
-        )
 
     @admin.action(description="Back-test…", permissions=["change"])
     def back_test(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> HttpResponse | None:
@@ -257,10 +214,6 @@ class TriggerAdmin(Page[Trigger]):
             subjects=[f"trigger {row.pk}" for row in rows],
             reason=reason_of(request),
         )
-
-
-def _a_month_ago() -> date:
-    return timezone.now().date() - timedelta(days=30)
 
 
 def _source(request: HttpRequest) -> str | None:

@@ -4,11 +4,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Model
 
 from events import kinds
 from events.models import (
-    EventType,
     Trigger,
     TriggerCancellation,
     TriggerCondition,
@@ -37,7 +35,10 @@ class TriggerForm(ModelForm[Trigger]):
         "It gets the tokens of the object and of what it belongs to.",
     )
     new_label = forms.CharField(
-        label="its name", required=False, max_length=100, help_text="What people call it, such as Suspended abroad."
+        label="its name",
+        required=False,
+        max_length=100,
+        help_text="What people call it, such as Suspended abroad.",
     )
 
     class Meta:
@@ -78,7 +79,9 @@ class TriggerForm(ModelForm[Trigger]):
             except ValidationError as error:
                 for name, messages in error.message_dict.items():
                     self.add_error(name if name in self.fields else None, messages)
-        elif not cleaned.get("event_type") and "event_type" in self.fields and "event_type" not in self.errors:
+        elif (
+            not cleaned.get("event_type") and "event_type" in self.fields and "event_type" not in self.errors
+        ):
             self.add_error("event_type", "Choose the event that is published, or give a new one below.")
         return cleaned
 
@@ -113,7 +116,7 @@ class ConditionForm(ModelForm[TriggerCondition]):
         return cleaned
 
 
-class _Rows(BaseInlineFormSet[Model, Trigger, Any]):
+class _Rows(BaseInlineFormSet[Any, Trigger, Any]):
     def kept(self) -> list[Any]:
         """The rows that will be there after the save."""
         return [
@@ -195,5 +198,3 @@ class FieldInline(TabularInline[TriggerField, Trigger]):
     formset = FieldRows
     verbose_name_plural = "Payload: only what is not filled as the table shows"
     extra = 1
-
-

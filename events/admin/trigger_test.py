@@ -30,7 +30,11 @@ class BackTestForm(forms.Form):
     """Over how many days."""
 
     days = forms.IntegerField(
-        label="Days", min_value=1, max_value=400, initial=30, help_text="So many days of stored reports, up to now."
+        label="Days",
+        min_value=1,
+        max_value=400,
+        initial=30,
+        help_text="So many days of stored reports, up to now.",
     )
 
 
@@ -47,7 +51,9 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
     """GET shows the form and the last result, POST starts or cancels one."""
     if not request.user.has_perm("events.view_trigger"):
         raise PermissionDenied
-    trigger = get_object_or_404(Trigger.objects.select_related("event_type", "anchor", "recovery_type"), pk=pk)
+    trigger = get_object_or_404(
+        Trigger.objects.select_related("event_type", "anchor", "recovery_type"), pk=pk
+    )
     here = reverse("admin:events_trigger_back_test", args=[pk])
     last = trigger.back_tests.first()
     form = BackTestForm(request.POST if request.method == "POST" and "cancel" not in request.POST else None)

@@ -25,7 +25,9 @@ from events.triggers.thresholds import Measure
 from .base import ModelSerializer
 
 
-def _part(of_model: type[Any], *names: str, event_type: bool = False) -> type[serializers.ModelSerializer[Any]]:
+def _part(
+    of_model: type[Any], *names: str, event_type: bool = False
+) -> type[serializers.ModelSerializer[Any]]:
     """Return the serializer of one kind of a trigger's rows."""
 
     class Meta:
@@ -56,7 +58,9 @@ _NAMES = {"payload": "fields"}
 class TriggerSerializer(ModelSerializer):
     """A trigger; a list of parts that is given replaces the whole list. Switched on and off by its own calls."""
 
-    nested: ClassVar[frozenset[str]] = frozenset({"conditions", "thresholds", "plans", "cancellations", "payload"})
+    nested: ClassVar[frozenset[str]] = frozenset(
+        {"conditions", "thresholds", "plans", "cancellations", "payload"}
+    )
 
     event_type = serializers.SlugRelatedField("code", queryset=EventType.objects.all())
     recovery_type = serializers.SlugRelatedField(

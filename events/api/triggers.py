@@ -71,7 +71,9 @@ def _check_may_change(request: Request, permission: str) -> None:
 class TriggerViewSet(ConfigViewSet):
     """Triggers: rules that turn changes, time and absence into events."""
 
-    queryset = Trigger.objects.select_related("event_type", "anchor", "recovery_type").prefetch_related(*RELATED)
+    queryset = Trigger.objects.select_related("event_type", "anchor", "recovery_type").prefetch_related(
+        *RELATED
+    )
     serializer_class = TriggerSerializer
     filterset_fields = ["name", "source", "object_kind", "event_type__code", "is_active", "builtin"]
 
@@ -103,7 +105,9 @@ class TriggerViewSet(ConfigViewSet):
     def perform_destroy(self, instance: Any) -> None:
         """Delete it; a built-in one is switched off instead."""
         if instance.builtin:
-            raise ValidationError({"builtin": "A built-in trigger is switched off, not deleted: POST deactivate/."})
+            raise ValidationError(
+                {"builtin": "A built-in trigger is switched off, not deleted: POST deactivate/."}
+            )
         super().perform_destroy(instance)
 
     def _switch(self, request: Request, verb: str) -> Response:

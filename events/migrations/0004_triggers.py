@@ -431,7 +431,7 @@ class Migration(migrations.Migration):
             name="date_path",
             field=models.CharField(
                 blank=True,
-                help_text="The field with the date from which days count, e.g. due_date. Of an event: empty is when it happened.",
+                help_text="The field with the date from which days count, e.g. due_date. Of an event, empty: when it came.",
                 max_length=100,
                 validators=[
                     django.core.validators.RegexValidator(

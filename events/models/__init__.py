@@ -8,14 +8,14 @@ from .firings import AnchorEntry, BackTest, EvaluatorCall, Firing, LedgerEntry, 
 from .objects import BillingObject, ObjectKind
 from .parties import ApiKey, Grant, Scope, Subscriber
 from .queues import Queue, Route
-from .triggers import (
-    Trigger,
+from .trigger_parts import (
     TriggerCancellation,
     TriggerCondition,
     TriggerField,
     TriggerPlan,
     TriggerThreshold,
 )
+from .triggers import Trigger
 
 __all__ = [
     "Activity",

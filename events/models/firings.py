@@ -20,7 +20,9 @@ class Firing(models.Model):
     tier = models.CharField(max_length=60, blank=True)
     period = models.CharField(max_length=200, blank=True)
     event_id = models.BigIntegerField(null=True, help_text="Empty: covered by a higher threshold.")
-    depth = models.PositiveSmallIntegerField(default=0, help_text="How many events caused each other before it.")
+    depth = models.PositiveSmallIntegerField(
+        default=0, help_text="How many events caused each other before it."
+    )
     fired_at = models.DateTimeField(db_default=Now())
     recovered_at = models.DateTimeField(null=True)
 
@@ -97,9 +99,7 @@ class TriggerDay(models.Model):
     count = models.BigIntegerField(default=0)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["trigger", "day", "outcome"], name="trigger_day_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["trigger", "day", "outcome"], name="trigger_day_once")]
 
     def __str__(self) -> str:
         return f"{self.day} {self.outcome}: {self.count}"
@@ -158,10 +158,14 @@ class ScheduledFiring(models.Model):
             models.Index(fields=["kind", "external_id"], name="scheduled_by_object"),
             # What an older x, t or zone computed is computed again, in order of id.
             models.Index(
-                fields=["trigger", "schedule_version", "id"], name="scheduled_stale", condition=Q(status="pending")
+                fields=["trigger", "schedule_version", "id"],
+                name="scheduled_stale",
+                condition=Q(status="pending"),
             ),
             # Retention removes what was settled long ago.
-            models.Index(fields=["settled_at"], name="scheduled_settled", condition=Q(settled_at__isnull=False)),
+            models.Index(
+                fields=["settled_at"], name="scheduled_settled", condition=Q(settled_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Triggers: an administrator's rules, as rows."""
 
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -53,7 +53,11 @@ class Trigger(models.Model):
         help_text="How the conditions are joined.",
     )
     once = models.CharField(
-        "fires", max_length=6, choices=Once, default=Once.CHANGE, help_text="How often, while its conditions hold."
+        "fires",
+        max_length=6,
+        choices=Once,
+        default=Once.CHANGE,
+        help_text="How often, while its conditions hold.",
     )
     period_path = models.CharField(
         "period",
@@ -65,7 +69,11 @@ class Trigger(models.Model):
 
     # Thresholds
     value_path = models.CharField(
-        "value", max_length=100, blank=True, validators=[FIELD_PATH], help_text="The field that is compared, e.g. used."
+        "value",
+        max_length=100,
+        blank=True,
+        validators=[FIELD_PATH],
+        help_text="The field that is compared, e.g. used.",
     )
     size_path = models.CharField(
         "in per cent of",
@@ -104,12 +112,18 @@ class Trigger(models.Model):
         max_length=100,
         blank=True,
         validators=[FIELD_PATH],
-        help_text="The field with the date from which days count, e.g. due_date. Of an event: empty is when it happened.",
+        help_text="The field with the date from which days count, e.g. due_date. Of an event, empty: when it came.",
     )
     offset_days = models.PositiveIntegerField(
-        "days (x)", null=True, blank=True, validators=[MaxValueValidator(3650)], help_text="So many days later."
+        "days (x)",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(3650)],
+        help_text="So many days later.",
     )
-    at_time = models.TimeField("time (t)", null=True, blank=True, help_text="At this time of day, such as 09:00.")
+    at_time = models.TimeField(
+        "time (t)", null=True, blank=True, help_text="At this time of day, such as 09:00."
+    )
     timezone = models.CharField(
         "time zone",
         max_length=60,
@@ -158,7 +172,10 @@ class Trigger(models.Model):
     is_active = models.BooleanField("active", default=False)
     active_since = models.DateTimeField(null=True, blank=True, editable=False)
     prepared_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When what was there at its activation had been looked at."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When what was there at its activation had been looked at.",
     )
     prepared_through = models.BigIntegerField(default=0, editable=False)
     builtin = models.CharField("built in", max_length=60, blank=True, editable=False)
@@ -194,127 +211,3 @@ class Trigger(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class TriggerCondition(models.Model):
-    """One row of a trigger's rule: field, operator, value."""
-
-    class Operator(models.TextChoices):
-        IS = "is", "is"
-        IS_NOT = "is_not", "is not"
-        IN = "in", "is one of (a, b, c)"
-        NOT_IN = "not_in", "is none of (a, b, c)"
-        GREATER = "gt", "is over"
-        AT_LEAST = "ge", "is at least"
-        LESS = "lt", "is under"
-        AT_MOST = "le", "is at most"
-        BETWEEN = "between", "is between"
-        EMPTY = "empty", "is empty"
-        NOT_EMPTY = "not_empty", "is not empty"
-        CHANGED = "changed", "changed"
-        CHANGED_FROM_TO = "from_to", "changed from … to …"
-        CHANGED_TO = "changed_to", "changed to"
-        CHANGED_FROM = "changed_from", "changed from"
-
-    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="conditions")
-    field = models.CharField(
-        max_length=100,
-        validators=[FIELD_PATH],
-        help_text="Of the object (state) or of what it belongs to (account.currency).",
-    )
-    operator = models.CharField(max_length=12, choices=Operator, default=Operator.IS)
-    value = models.CharField(max_length=500, blank=True)
-    value_to = models.CharField("and / to", max_length=200, blank=True)
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.field} {self.get_operator_display()} {self.value}".strip()
-
-
-class TriggerThreshold(models.Model):
-    """One threshold of a trigger: per cent of the size, or a value."""
-
-    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="thresholds")
-    threshold = models.DecimalField(max_digits=20, decimal_places=4)
-
-    class Meta:
-        ordering = ["threshold"]
-        constraints = [
-            models.UniqueConstraint(fields=["trigger", "threshold"], name="trigger_threshold_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.threshold.normalize():f}"
-
-
-class TriggerPlan(models.Model):
-    """Another number of days for the objects of one plan."""
-
-    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="plans")
-    plan = models.CharField(max_length=200, help_text="The value of the plan field.")
-    idle_days = models.PositiveIntegerField("days without", validators=[MaxValueValidator(3650)])
-
-    class Meta:
-        ordering = ["plan"]
-        constraints = [models.UniqueConstraint(fields=["trigger", "plan"], name="trigger_plan_once")]
-
-    def __str__(self) -> str:
-        return f"{self.plan}: {self.idle_days}"
-
-
-class TriggerCancellation(models.Model):
-    """An event that withdraws what waits in the calendar for the same account, or for the same thing."""
-
-    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="cancellations")
-    event_type = models.ForeignKey(EventType, models.PROTECT, related_name="cancels")
-    own_path = models.CharField(
-        "same",
-        max_length=100,
-        blank=True,
-        validators=[FIELD_PATH],
-        help_text="Field of the event that started it, e.g. invoice.number. Empty: all of the account.",
-    )
-    other_path = models.CharField(
-        "as",
-        max_length=100,
-        blank=True,
-        validators=[FIELD_PATH],
-        help_text="Field of the cancelling event with the same value or a list of them, e.g. payment.invoice_numbers.",
-    )
-
-    class Meta:
-        ordering = ["id"]
-        constraints = [
-            models.UniqueConstraint(fields=["trigger", "event_type"], name="trigger_cancellation_once")
-        ]
-
-    def __str__(self) -> str:
-        return str(self.event_type)
-
-
-class TriggerField(models.Model):
-    """One field of the payload, where the trigger fills it otherwise than by itself."""
-
-    class Source(models.TextChoices):
-        OBJECT = "object", "Field of the object or its parents"
-        PREVIOUS = "previous", "Field before the change"
-        COMPUTED = "computed", "Computed by the rule"
-        STATIC = "static", "Fixed text"
-
-    trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="fields")
-    path = models.CharField(
-        "payload field",
-        max_length=100,
-        validators=[RegexValidator(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", "Write it as group.name, e.g. invoice.total.")],
-    )
-    source = models.CharField("filled with", max_length=8, choices=Source, default=Source.OBJECT)
-    value = models.CharField(max_length=500, blank=True, help_text="The field, the name of what is computed, or the text.")
-
-    class Meta:
-        ordering = ["path"]
-        constraints = [models.UniqueConstraint(fields=["trigger", "path"], name="trigger_field_once")]
-
-    def __str__(self) -> str:
-        return self.path

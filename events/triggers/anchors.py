@@ -103,9 +103,7 @@ def anchor_of(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, A
     )
 
 
-def _schedule(
-    rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any], ledger: Ledger
-) -> None:
+def _schedule(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any], ledger: Ledger) -> None:
     """Enter into the calendar what the event started."""
     anchor = anchor_of(rule, event, data, where)
     if enter(rule, anchor):
@@ -134,7 +132,7 @@ def _cancel(row: TriggerCancellation, event: Event, data: dict[str, Any], ledger
 
 
 def _names(each: ScheduledFiring, path: str, named: set[str]) -> bool:
-    event = Event.objects.filter(pk=each.anchor_event_id).only("data").first()
+    event = Event.objects.filter(pk=each.anchor_event_id or 0).only("data").first()
     data = payload.parse(event.data).value if event else scope.family(each.kind, each.external_id)
     return bool(_named(payload.lookup(data, path)) & named)
 
@@ -163,4 +161,6 @@ def _cancellations() -> dict[int, list[TriggerCancellation]]:
 def _lately_activated() -> list[tuple[int, Any]]:
     recent = Trigger.objects.filter(is_active=True, active_since__gt=timezone.now() - CATCH_UP)
     found = list(recent.filter(anchor__isnull=False).values_list("anchor_id", "active_since"))
-    return found + list(recent.filter(cancellations__isnull=False).values_list("cancellations__event_type_id", "active_since"))
+    return found + list(
+        recent.filter(cancellations__isnull=False).values_list("cancellations__event_type_id", "active_since")
+    )

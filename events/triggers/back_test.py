@@ -156,9 +156,7 @@ def _occasions(rule: Rule, seen: Seen) -> list[Occasion]:
 def _dates(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
     """Dates that passed lately, on the objects as they are now: what they were then is not looked up."""
     rule, now, after, looked = tally.rule, timezone.now(), 0, 0
-    rows = BillingObject.objects.filter(
-        kind=rule.row.object_kind, deleted_at=None, reported_at__isnull=False
-    )
+    rows = BillingObject.objects.filter(kind=rule.row.object_kind, deleted_at=None, reported_at__isnull=False)
     while batch := list(rows.filter(pk__gt=after).order_by("pk")[:BATCH]):
         for row in batch:
             seen = Seen(
@@ -184,7 +182,7 @@ def _add_dated(tally: Tally, anchor: calendar.Anchor, due: datetime, seen: Seen)
         kind=anchor.kind, external_id=anchor.external_id, account=anchor.account, zone=anchor.zone, due_at=due,
         anchor_at=anchor.at, is_date=anchor.is_date, period=anchor.period,
     )  # fmt: skip
-    material = of_date(row, rule, seen.states, scope.today_in(scope.zone_for(anchor.zone, {}), due))
+    material = of_date(row, seen.states, scope.today_in(scope.zone_for(anchor.zone, {}), due))
     is_commitment = rule.row.source == Source.COMMITMENT
     for tier, each in commitment_shortfalls(rule, material) if is_commitment else [("", material)]:
         tally.add(_occasion(row, each, tier, f"Due at {due:%Y-%m-%d %H:%M} UTC."), due)
@@ -203,24 +201,31 @@ def _events(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
                 if chain.verdict_on(rule, event, data).is_met:
                     tally.add(chain.occasion(event, data, where, 1), event.occurred_at)
             else:
-                _add_scheduled(tally, event, data, where, since, now)
+                _add_scheduled(tally, event, data, where, (since, now))
         after, looked = batch[-1].pk, looked + len(batch)
         yield looked, looked
 
 
 def _add_scheduled(
-    tally: Tally, event: Event, data: dict[str, Any], where: dict[str, Any], since: datetime, now: datetime
+    tally: Tally, event: Event, data: dict[str, Any], where: dict[str, Any], lately: tuple[datetime, datetime]
 ) -> None:
     rule = tally.rule
     anchor = anchors.anchor_of(rule, event, data, where)
     due = calendar.due_of(rule, anchor)
-    if not since <= due <= now:
+    if not lately[0] <= due <= lately[1]:
         return
     row = ScheduledFiring(
-        anchor_event_id=event.pk, zone=anchor.zone, due_at=due, anchor_at=anchor.at, is_date=anchor.is_date, **where
+        anchor_event_id=event.pk,
+        zone=anchor.zone,
+        due_at=due,
+        anchor_at=anchor.at,
+        is_date=anchor.is_date,
+        **where,
     )
     material = of_schedule(row, rule, scope.family(where["kind"], where["external_id"]))
-    facts = Facts(kind=where["kind"], before=None, after=data, today=due.date(), load_parents=lambda: material.states)
+    facts = Facts(
+        kind=where["kind"], before=None, after=data, today=due.date(), load_parents=lambda: material.states
+    )
     if judge(rule.conditions, facts, match_all=rule.row.match_all).is_met:
         tally.add(_occasion(row, material, f"event {event.pk}", f"Due at {due:%Y-%m-%d %H:%M} UTC."), due)
 
@@ -231,7 +236,7 @@ def _silent(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
     for batch in dormancy.batches(rule, now):
         for silent, row in dormancy.due(rule, batch, now):
             began = dormancy.silent_since(silent, row) + dormancy.days_allowed(rule, row.state) * dormancy.DAY
-            facts = dormancy.facts_of(rule, row, now)
+            facts = dormancy.facts_of(row, now)
             if began >= since and judge(rule.conditions, facts, match_all=rule.row.match_all).is_met:
                 tally.add(dormancy.occasion(rule, silent, row, now, facts), began)
         looked += len(batch)

@@ -47,7 +47,9 @@ def plan_for(rule: Rule, seen: Seen, ledger: Ledger) -> None:
         return
     anchor = anchor_of(rule, change, seen)
     if anchor is None:
-        detail = f"{rule.row.date_path} is {shown(payload.lookup(change.after, rule.row.date_path))}, no date."
+        detail = (
+            f"{rule.row.date_path} is {shown(payload.lookup(change.after, rule.row.date_path))}, no date."
+        )
         withdraw(rule, seen.where, ledger, detail, keep_period=None)
         return
     if rule.row.source == Source.COMMITMENT:
@@ -103,7 +105,8 @@ def due_of(rule: Rule, anchor: Anchor | ScheduledFiring) -> datetime:
 def enter(rule: Rule, anchor: Anchor) -> bool:
     """Enter the anchor into the calendar, or move what is there; return whether that changed anything.
 
-    What a person moved or cancelled stays so until its date is another; what has fired stays fired. What fell due before the rule was activated is not entered.
+    What a person moved or cancelled stays so until its date is another; what has fired stays fired.
+    What fell due before the rule was activated is not entered.
     """
     due, version = due_of(rule, anchor), rule.row.schedule_version
     if rule.row.active_since is not None and due < rule.row.active_since:

@@ -48,8 +48,10 @@ class Seen:
         if change.kind == scope.ACCOUNT:
             return change.external_id
         told = payload.lookup(self.facts.now, "account.id")
-        return str(told)[:100] if isinstance(told, str | int) else scope.account_of(
-            change.kind, change.external_id, self.states
+        return (
+            str(told)[:100]
+            if isinstance(told, str | int)
+            else scope.account_of(change.kind, change.external_id, self.states)
         )
 
     @property
@@ -80,7 +82,11 @@ def look(rule: Rule, seen: Seen, ledger: Ledger) -> None:
 def verdict_on(rule: Rule, seen: Seen) -> Verdict | None:
     """Judge the change; None if it is none of the rule's operations."""
     row = rule.row
-    wanted = {Operation.CREATE: row.on_create, Operation.UPDATE: row.on_update, Operation.DELETE: row.on_delete}
+    wanted = {
+        Operation.CREATE: row.on_create,
+        Operation.UPDATE: row.on_update,
+        Operation.DELETE: row.on_delete,
+    }
     if not wanted[Operation(seen.change.operation)]:
         return None
     ask = became_met if row.once == Once.CHANGE else judge

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from events import payload
-from events.models.triggers import TriggerCondition
+from events.models import TriggerCondition
 
 from .values import compare, equal, is_empty, shown
 
@@ -20,10 +20,14 @@ ABOUT_CHANGE = frozenset(
 )
 OF_NO_VALUE = frozenset({Operator.EMPTY, Operator.NOT_EMPTY, Operator.CHANGED})
 OF_TWO_VALUES = frozenset({Operator.BETWEEN, Operator.CHANGED_FROM_TO})
-OF_ORDER = frozenset(
-    {Operator.GREATER, Operator.AT_LEAST, Operator.LESS, Operator.AT_MOST, Operator.BETWEEN}
-)
+OF_ORDER = frozenset({Operator.GREATER, Operator.AT_LEAST, Operator.LESS, Operator.AT_MOST, Operator.BETWEEN})
 
+_ORDERS = {
+    Operator.GREATER: {1},
+    Operator.AT_LEAST: {0, 1},
+    Operator.LESS: {-1},
+    Operator.AT_MOST: {-1, 0},
+}
 _WORDS = {
     Operator.IS: "is {0}",
     Operator.IS_NOT: "is not {0}",
@@ -135,9 +139,7 @@ def became_met(conditions: Sequence[Condition], facts: Facts, *, match_all: bool
 def _find(condition: Condition, facts: Facts) -> Finding:
     now = facts.value(condition.field, facts.now)
     if condition.operator not in ABOUT_CHANGE:
-        return Finding(
-            condition=condition, is_met=_holds(condition, now, facts.today), seen=shown(now)
-        )
+        return Finding(condition=condition, is_met=_holds(condition, now, facts.today), seen=shown(now))
     was = facts.value(condition.field, facts.before)
     if facts.before is None:
         seen = f"{shown(now)}, of a new object"
@@ -166,30 +168,19 @@ def _changed(condition: Condition, was: Any, now: Any, facts: Facts) -> bool:
 
 
 def _holds(condition: Condition, now: Any, today: date) -> bool:
-    value, order = condition.value, compare(now, condition.value, today)
+    value, value_to = condition.value, condition.value_to
     match condition.operator:
-        case Operator.IS:
-            return _is(now, value, today)
-        case Operator.IS_NOT:
-            return not _is(now, value, today)
-        case Operator.IN:
-            return any(equal(now, each.strip(), today) for each in value.split(","))
-        case Operator.NOT_IN:
-            return not any(equal(now, each.strip(), today) for each in value.split(","))
-        case Operator.EMPTY:
-            return is_empty(now)
-        case Operator.NOT_EMPTY:
-            return not is_empty(now)
-        case Operator.GREATER:
-            return order == 1
-        case Operator.AT_LEAST:
-            return order in {0, 1}
-        case Operator.LESS:
-            return order == -1
-        case Operator.AT_MOST:
-            return order in {-1, 0}
+        case Operator.IS | Operator.IS_NOT:
+            return _is(now, value, today) == (condition.operator == Operator.IS)
+        case Operator.IN | Operator.NOT_IN:
+            is_among = any(equal(now, each.strip(), today) for each in value.split(","))
+            return is_among == (condition.operator == Operator.IN)
+        case Operator.EMPTY | Operator.NOT_EMPTY:
+            return is_empty(now) == (condition.operator == Operator.EMPTY)
+        case Operator.BETWEEN:
+            return compare(now, value, today) in {0, 1} and compare(now, value_to, today) in {-1, 0}
         case _:
-            return order in {0, 1} and compare(now, condition.value_to, today) in {-1, 0}
+            return compare(now, value, today) in _ORDERS[condition.operator]
 
 
 def _is(value: Any, text: str, today: date) -> bool:

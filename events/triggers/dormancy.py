@@ -100,7 +100,7 @@ def find_woken() -> int:
 def batches(rule: Rule, now: datetime) -> Iterator[list[Silent]]:
     """Yield what has been silent for the shortest time that the rule knows, told of or not."""
     shortest = 1 if rule.row.days_path else min([rule.row.idle_days or 1, *rule.plans.values()])
-    where = {
+    where: dict[str, Any] = {
         "kind": rule.row.object_kind,
         "activity": rule.row.activity,
         "before": now - shortest * DAY,
@@ -132,10 +132,14 @@ def silent_since(silent: Silent, row: BillingObject) -> datetime:
     """Return from when silence counts: the last activity, or the activation if that came later."""
     state = row.state
     begun = moment(state.get("activated_at") or state.get("activated_on")) or row.created_at
-    return max(silent.last_at, begun) if silent.last_at and state.get("activated_on") else silent.last_at or begun
+    return (
+        max(silent.last_at, begun)
+        if silent.last_at and state.get("activated_on")
+        else silent.last_at or begun
+    )
 
 
-def facts_of(rule: Rule, row: BillingObject, now: datetime) -> Facts:
+def facts_of(row: BillingObject, now: datetime) -> Facts:
     """Return what the rule's conditions judge."""
     state = {"id": row.external_id, **row.state}
     return Facts(
@@ -161,32 +165,26 @@ def due(rule: Rule, batch: list[Silent], now: datetime) -> Iterator[tuple[Silent
 
 
 def _look(rule: Rule, silent: Silent, row: BillingObject, now: datetime, ledger: Ledger) -> int:
-    where = {"kind": row.kind, "external_id": row.external_id}
-    facts = facts_of(rule, row, now)
-    verdict = judge(rule.conditions, facts, match_all=rule.row.match_all)
     account = str(payload.lookup(row.state, "account.id") or "")[:100]
+    where = {"kind": row.kind, "external_id": row.external_id, "account": account}
+    facts = facts_of(row, now)
+    verdict = judge(rule.conditions, facts, match_all=rule.row.match_all)
     if not verdict.is_met:
         detail = why_not(rule, verdict)
-        ledger.note(rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, account=account, **where)
+        ledger.note(rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, **where)
         return 0
+
+    def tell() -> None:
+        # Under the lock of its activity: usage that is reported meanwhile ends the spell first or follows it.
+        known_row = Activity.objects.select_for_update(no_key=True).filter(
+            kind=row.kind, activity=rule.row.activity, external_id=row.external_id
+        )
+        if known_row.values_list("last_at", flat=True).first() == silent.last_at:
+            fire(rule, occasion(rule, silent, row, now, facts), ledger, verdict)
+
     before = ledger.fired
-    guarded(rule, ledger, {**where, "account": account}, partial(_fire, rule, silent, row, now, facts, ledger, verdict))
+    guarded(rule, ledger, where, tell)
     return ledger.fired - before
-
-
-def _fire(
-    rule: Rule, silent: Silent, row: BillingObject, now: datetime, facts: Facts, ledger: Ledger, verdict: Any
-) -> None:
-    # Under the lock of its activity: usage that is reported meanwhile ends the spell first or follows it.
-    latest = (
-        Activity.objects.select_for_update(no_key=True)
-        .filter(kind=row.kind, activity=rule.row.activity, external_id=row.external_id)
-        .values_list("last_at", flat=True)
-        .first()
-    )
-    if latest != silent.last_at:
-        return
-    fire(rule, occasion(rule, silent, row, now, facts), ledger, verdict)
 
 
 def occasion(rule: Rule, silent: Silent, row: BillingObject, now: datetime, facts: Facts) -> Occasion:
@@ -229,15 +227,20 @@ def _wake_up(rule: Rule) -> int:
             period=firing.period,
             occurred_at=woken[firing.pk],
             detail="It is used again.",
-            material=lambda firing=firing, states=states: Material(
-                kind=firing.kind, states=states,
-                computed={"usage.last_at": known.instant(woken[firing.pk]), "dormancy.kind": rule.row.activity},
-                fallbacks=known.fallbacks(firing.kind, firing.external_id),
-            ),
-        )  # fmt: skip
+            material=partial(_of_woken, rule, firing, states, woken[firing.pk]),
+        )
         where = {"kind": woke.kind, "external_id": woke.external_id, "account": woke.account}
         if guarded(rule, ledger, where, partial(recover.recovered, rule, firing, woke, ledger)):
             # It would be tried, and fail, for ever.
             Firing.objects.filter(pk=firing.pk).update(recovered_at=timezone.now())
     ledger.flush()
     return len(woken)
+
+
+def _of_woken(rule: Rule, firing: Firing, states: dict[str, Any], at: datetime) -> Material:
+    return Material(
+        kind=firing.kind,
+        states=states,
+        computed={"usage.last_at": known.instant(at), "dormancy.kind": rule.row.activity},
+        fallbacks=known.fallbacks(firing.kind, firing.external_id),
+    )

@@ -46,11 +46,15 @@ def activate(row: Trigger) -> None:
     if told := validate.check_thresholds(row, list(row.thresholds.all())):
         faults["thresholds"] = told
     for each in rule.conditions:
-        faults |= {f"{each.field}: {name}": told for name, told in validate.check_condition(row, each).items()}
+        faults |= {
+            f"{each.field}: {name}": told for name, told in validate.check_condition(row, each).items()
+        }
     if not row.event_type.is_active:
         faults["event_type"] = f"The event type {row.event_type.code} is switched off; activate it first."
     if faults:
-        raise ValidationError([f"{name.replace('_', ' ').capitalize()}: {told}" for name, told in faults.items()])
+        raise ValidationError(
+            [f"{name.replace('_', ' ').capitalize()}: {told}" for name, told in faults.items()]
+        )
     row.is_active, row.active_since = True, timezone.now()
     row.prepared_at, row.prepared_through = None, 0
     row.is_edited = row.is_edited or bool(row.builtin)

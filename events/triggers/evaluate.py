@@ -44,7 +44,9 @@ def evaluate_inbox(*, budget: float = 20.0) -> int:
     """
     ends, looked = time.monotonic() + budget, 0
     while time.monotonic() < ends:
-        found = fold() + look_at_changes() + _exclusively(look_at_events) + _exclusively(recompute) + settle_due()
+        found = (
+            fold() + look_at_changes() + _exclusively(look_at_events) + _exclusively(recompute) + settle_due()
+        )
         if not found:
             break
         looked += found

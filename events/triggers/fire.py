@@ -104,7 +104,8 @@ def tell(rule: Rule, event_type: EventType, occasion: Occasion) -> int:
 
 def _claim(rule: Rule, occasion: Occasion) -> int | None:
     with connection.cursor() as cursor:
-        key = [rule.id, occasion.kind, occasion.external_id, occasion.tier, occasion.period, occasion.depth]
+        key: list[str | int] = [rule.id, occasion.kind, occasion.external_id]
+        key += [occasion.tier, occasion.period, occasion.depth]
         cursor.execute(_CLAIM, key)
         row = cursor.fetchone()
     return row[0] if row else None

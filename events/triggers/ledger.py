@@ -25,7 +25,13 @@ class Ledger:
         self._rows: list[LedgerEntry] = []
 
     def note(
-        self, trigger_id: int, outcome: str, *, detail: str = "", findings: Sequence[Finding] = (), **where: Any
+        self,
+        trigger_id: int,
+        outcome: str,
+        *,
+        detail: str = "",
+        findings: Sequence[Finding] = (),
+        **where: Any,
     ) -> None:
         """Keep one entry. `where` are fields of LedgerEntry: kind, external_id, account, tier, period, …"""
         self._rows.append(
@@ -34,7 +40,8 @@ class Ledger:
                 outcome=outcome,
                 detail=detail,
                 findings=[
-                    {"condition": str(each.condition), "met": each.is_met, "seen": each.seen} for each in findings
+                    {"condition": str(each.condition), "met": each.is_met, "seen": each.seen}
+                    for each in findings
                 ],
                 at=timezone.now(),
                 **where,

@@ -22,7 +22,7 @@ MOST_INVOICES = 5_000
 
 def of_schedule(row: ScheduledFiring, rule: Rule, states: dict[str, dict[str, Any]]) -> Material:
     """What a schedule tells: the event that started it, with its objects as at firing."""
-    event = Event.objects.filter(pk=row.anchor_event_id).only("data").first()
+    event = Event.objects.filter(pk=row.anchor_event_id or 0).only("data").first()
     base = payload.parse(event.data).value if event else {}
     days = rule.row.offset_days or 0
     anchor = rule.row.anchor.code.split(".")[-1].replace("_", " ") if rule.row.anchor else "event"
@@ -55,7 +55,7 @@ def together(material: Material) -> dict[str, Any]:
     return merged
 
 
-def of_date(row: ScheduledFiring, rule: Rule, states: dict[str, dict[str, Any]], today: date) -> Material:
+def of_date(row: ScheduledFiring, states: dict[str, dict[str, Any]], today: date) -> Material:
     """What a passed date tells: how long ago it was, and of an invoice what the account owes in all."""
     computed: dict[str, Any] = {"offset.due_at": instant(row.due_at), "offset.timezone": row.zone}
     if row.kind == "invoice":

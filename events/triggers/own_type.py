@@ -3,9 +3,11 @@
 from django.core.exceptions import ValidationError
 
 from events import catalog, catalog_cache, kinds
-from events.catalog.further import BUCKET, CONTRACT, INVOICE, SIM
+from events.catalog.accounts import CONTRACT
 from events.catalog.groups import ACCOUNT, CONTACT, CORE, PACKAGE, SERVICE
+from events.catalog.invoices import INVOICE
 from events.catalog.types import EventTypeSpec, Group, TokenSpec
+from events.catalog.usage import BUCKET, SIM
 from events.models import EventType, Operation, Queue, Route, Token
 
 GROUPS: dict[str, Group] = {

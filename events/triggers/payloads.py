@@ -86,10 +86,13 @@ def paths(
             *material.computed,
             *material.base,
         ]
-    elif material is not None and not event_type.is_builtin:
+    elif (
+        material is not None
+        and not event_type.is_builtin
+        and not any(each.startswith(f"{material.kind}.") for each in found)
+    ):
         # A type of an administrator's own carries its object even where its schema does not speak of it.
-        if not any(each.startswith(f"{material.kind}.") for each in found):
-            found += [f"{material.kind}.{name}" for name in material.states.get(material.kind) or {}]
+        found += [f"{material.kind}.{name}" for name in material.states.get(material.kind) or {}]
     return list(dict.fromkeys([*found, *(fields or {})]))
 
 

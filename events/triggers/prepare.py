@@ -52,7 +52,7 @@ def _batch(rule: Rule, after: int) -> tuple[int, int]:
     for row in rows:
         change = Change(
             kind=row.kind, external_id=row.external_id, operation=Operation.CREATE, before=None, after=row.state,
-            occurred_at=row.reported_at,
+            occurred_at=row.reported_at or now,
         )  # fmt: skip
         seen = Seen(change=change, now=now)
         guarded(rule, ledger, seen.where, partial(plan_for, rule, seen, ledger))

@@ -28,6 +28,8 @@ def prune() -> int:
 
 def _remove(rows: QuerySet[LedgerEntry] | QuerySet[ScheduledFiring]) -> int:
     removed = 0
-    while number := rows.filter(pk__in=list(rows.order_by().values_list("pk", flat=True)[:BATCH])).delete()[0]:
+    while number := rows.filter(pk__in=list(rows.order_by().values_list("pk", flat=True)[:BATCH])).delete()[
+        0
+    ]:
         removed += number
     return removed

@@ -95,5 +95,8 @@ def _of_tier(rule: Rule, firing: Firing, state: dict[str, Any]) -> dict[str, Any
     listed = payload.lookup(state, rule.row.tiers_path)
     for at, tier in enumerate(listed if isinstance(listed, list) else [], 1):
         if str(payload.lookup(tier, "number") or at) == firing.tier:
-            return {f"tier.{name}": payload.lookup(tier, name) for name in ("number", "name", "committed", "actual", "unit")}
+            return {
+                f"tier.{name}": payload.lookup(tier, name)
+                for name in ("number", "name", "committed", "actual", "unit")
+            }
     return {}

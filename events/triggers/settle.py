@@ -119,7 +119,7 @@ def _evidence(row: ScheduledFiring, rule: Rule, now: datetime) -> tuple[Facts, M
         material = of_schedule(row, rule, states)
         own = {**(own or {}), **together(material)}
     else:
-        material = of_date(row, rule, states, today)
+        material = of_date(row, states, today)
     facts = Facts(kind=row.kind, before=None, after=own, today=today, load_parents=lambda: states)
     return facts, material
 
@@ -135,7 +135,7 @@ def _closing_state(row: ScheduledFiring, rule: Rule) -> dict[str, Any] | None:
     )
     current = (last.after or {}) if last else {}
     for name in rule.row.period_path.split("."):
-        current = current.get(name) if isinstance(current, dict) else None  # type: ignore[assignment]
+        current = current.get(name) if isinstance(current, dict) else None
     return last.before if last and str(current or "") != row.period else None
 
 

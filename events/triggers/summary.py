@@ -41,27 +41,31 @@ def _when(rule: Rule) -> str:
             flags = [("created", row.on_create), ("updated", row.on_update), ("deleted", row.on_delete)]
             return f"When {_a(row.object_kind)} is {_join([word for word, is_on in flags if is_on], 'or')}"
         case Source.THRESHOLD:
-            unit = f" % of its {'tiers' if row.tiers_path else row.size_path}" if row.size_path or row.tiers_path else ""
+            unit = (
+                f" % of its {'tiers' if row.tiers_path else row.size_path}"
+                if row.size_path or row.tiers_path
+                else ""
+            )
             levels = _join([str(each) for each in row.thresholds.all()] if row.pk else [], "or")
             verb = "falls to" if row.is_below else "reaches"
             per = f", once for each {row.period_path}" if row.period_path else ""
             highest = ", only the highest" if row.highest_only else ""
-            return f"When {row.value_path} of {_a(row.object_kind)} {verb} {levels or '…'}{unit}{per}{highest}"
-        case Source.DATE:
-            return f"{_days(row)} {row.date_path} of {_a(row.object_kind)}, {_at(row)}"
-        case Source.COMMITMENT:
             return (
-                f"{_days(row)} {row.date_path} of {_a(row.object_kind)}, {_at(row)}, "
-                "for each tier whose actual is under its committed"
+                f"When {row.value_path} of {_a(row.object_kind)} {verb} {levels or '…'}{unit}{per}{highest}"
             )
-        case Source.SCHEDULE:
-            anchor = row.anchor.code if row.anchor else "…"
-            return f"{_days(row)} {anchor}, {_at(row)}"
+        case Source.DATE | Source.COMMITMENT | Source.SCHEDULE:
+            what = row.anchor.code if row.anchor else f"{row.date_path} of {_a(row.object_kind)}"
+            tiers = ", for each tier whose actual is under its committed"
+            return f"{_days(row)} {what}, {_at(row)}{tiers if row.source == Source.COMMITMENT else ''}"
         case Source.INACTIVITY:
-            plans = _join([f"{each.idle_days} on {each.plan}" for each in row.plans.all()] if row.pk else [], "and")
+            plans = _join(
+                [f"{each.idle_days} on {each.plan}" for each in row.plans.all()] if row.pk else [], "and"
+            )
             own = f", or its own {row.days_path}" if row.days_path else ""
             days = f"{row.idle_days} days" + (f" ({plans})" if plans else "")
-            return f"When {_a(row.object_kind)} has had no {row.activity} for {days}{own}, once for each spell"
+            return (
+                f"When {_a(row.object_kind)} has had no {row.activity} for {days}{own}, once for each spell"
+            )
         case _:
             return f"When {row.anchor.code if row.anchor else '…'} is published"
 
@@ -74,7 +78,9 @@ def _days(row: Trigger) -> str:
 
 def _at(row: Trigger) -> str:
     zone = row.timezone or "the account's time zone"
-    return f"at {row.at_time:%H:%M} in {zone}" if hasattr(row.at_time, "hour") else f"at {row.at_time} in {zone}"
+    return (
+        f"at {row.at_time:%H:%M} in {zone}" if hasattr(row.at_time, "hour") else f"at {row.at_time} in {zone}"
+    )
 
 
 def _a(noun: str) -> str:

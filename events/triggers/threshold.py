@@ -23,9 +23,7 @@ def look(rule: Rule, seen: Seen, ledger: Ledger) -> None:
     verdict = judge(rule.conditions, seen.facts, match_all=rule.row.match_all)
     if not verdict.is_met:
         detail = why_not(rule, verdict)
-        ledger.note(
-            rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, **seen.where
-        )
+        ledger.note(rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, **seen.where)
         return
     for crossing in crossed:
         fire(rule, occasion(seen, crossing), ledger, verdict)

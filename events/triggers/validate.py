@@ -99,7 +99,9 @@ def check_condition(row: Trigger, condition: Condition) -> dict[str, str]:
     if operator in ABOUT_CHANGE and row.source != Source.CHANGE:
         faults["operator"] = "Only rules about changes can ask what changed; use is, is over and the like."
     elif operator in ABOUT_CHANGE and row.recovery_type_id:
-        faults["operator"] = "With a recovery event the conditions must be able to last: use is, is over and the like."
+        faults["operator"] = (
+            "With a recovery event the conditions must be able to last: use is, is over and the like."
+        )
     for name in ("value", "value_to"):
         text = getattr(condition, name).strip()
         if operator in OF_ORDER and text and number(text) is None and not _is_date(text):

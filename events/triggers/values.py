@@ -28,23 +28,26 @@ def moment(value: Any, today: date | None = None) -> datetime | None:
 
     With `today` given, the words `today`, `today + 7` and `today - 30` are dates.
     """
+    found: datetime | None = None
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime.combine(value, time(), UTC)
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
+        found = value
+    elif isinstance(value, date):
+        found = datetime.combine(value, time())
+    elif isinstance(value, str):
+        found = _read(value.strip(), today)
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+
+
+def _read(text: str, today: date | None) -> datetime | None:
     if today is not None and (word := _TODAY.fullmatch(text.lower())):
         days = int(word[2] or 0) * (-1 if word[1] == "-" else 1)
-        return datetime.combine(today + timedelta(days=days), time(), UTC)
+        return datetime.combine(today + timedelta(days=days), time())
     if not _DATE.match(text):
         return None
     try:
-        found = datetime.fromisoformat(text.upper())
+        return datetime.fromisoformat(text.upper())
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def equal(value: Any, text: str, today: date | None = None) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from events import catalog_cache, kinds, sync
@@ -85,6 +86,12 @@ def rules(types: dict[str, EventType]) -> Rules:
         return trigger
 
     return make
+
+
+@pytest.fixture
+def clock() -> Any:
+    with time_machine.travel("2026-11-22T14:06:00Z", tick=False) as travel:
+        yield travel
 
 
 def fired(code: str = "") -> list[Event]:

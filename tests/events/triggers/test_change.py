@@ -25,7 +25,11 @@ RULE = [
 def report_service(state: str, account: dict[str, Any] = ACCOUNT, number: str = "4001") -> None:
     report("account", "1001", account)
     report("package", "2001", {"name": "IoT", "account": {"id": "1001"}})
-    report("service", number, {"name": "SIM Data", "state": state, "package": {"id": "2001"}, "account": {"id": "1001"}})
+    report(
+        "service",
+        number,
+        {"name": "SIM Data", "state": state, "package": {"id": "2001"}, "account": {"id": "1001"}},
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,11 +38,26 @@ def report_service(state: str, account: dict[str, Any] = ACCOUNT, number: str = 
         ({}, ["Active", "Suspended"], 1, ""),
         ({}, ["Active", "Suspended", "Suspended"], 1, ""),
         ({}, ["Active", "Suspended", "Active", "Suspended"], 2, ""),
-        ({}, ["Trial", "Suspended"], 0, "state changed from Active to Suspended: not met, it is Suspended, before Trial."),
+        (
+            {},
+            ["Trial", "Suspended"],
+            0,
+            "state changed from Active to Suspended: not met, it is Suspended, before Trial.",
+        ),
         ({"currency": "CAD"}, ["Active", "Suspended"], 0, "account.currency is USD: not met, it is CAD."),
-        ({"balance": "1000.00"}, ["Active", "Suspended"], 0, "account.balance is over 1000: not met, it is 1000.00."),
+        (
+            {"balance": "1000.00"},
+            ["Active", "Suspended"],
+            0,
+            "account.balance is over 1000: not met, it is 1000.00.",
+        ),
         ({"is_test": True}, ["Active", "Suspended"], 0, "account.is_test is not true: not met, it is true."),
-        ({"balance": None}, ["Active", "Suspended"], 0, "account.balance is over 1000: not met, it is nothing."),
+        (
+            {"balance": None},
+            ["Active", "Suspended"],
+            0,
+            "account.balance is over 1000: not met, it is nothing.",
+        ),
     ],
 )
 def test_a_service_suspended_on_a_rich_account_fires_at_each_change_and_says_why_it_did_not(
@@ -65,7 +84,12 @@ def test_the_event_carries_the_object_its_parents_and_the_change(rules: Rules) -
     assert (data["account"]["balance"], data["package"]["name"]) == ("1250.00", "IoT")
     assert (event.account, event.ordering_key, event.source) == ("1001", "account:1001", "object_change")
     entry = LedgerEntry.objects.get(outcome="fired")
-    assert (entry.event_id, entry.kind, entry.external_id, entry.account) == (event.pk, "service", "4001", "1001")
+    assert (entry.event_id, entry.kind, entry.external_id, entry.account) == (
+        event.pk,
+        "service",
+        "4001",
+        "1001",
+    )
     assert [each["met"] for each in entry.findings] == [True] * 4
 
 
@@ -88,7 +112,9 @@ def test_parents_are_judged_as_they_were_at_the_change(rules: Rules) -> None:
         ({"on_create": True, "on_delete": True}, ["create", "update", "update", "delete"]),
     ],
 )
-def test_a_rule_looks_at_its_operations_only(rules: Rules, flags: dict[str, bool], expected: list[str]) -> None:
+def test_a_rule_looks_at_its_operations_only(
+    rules: Rules, flags: dict[str, bool], expected: list[str]
+) -> None:
     rules("change", once="every", **flags)
     for state in ("Trial", "Active", "Suspended"):
         report_service(state)
@@ -157,7 +183,9 @@ def test_not_met_rows_are_bounded_a_rule_and_day_and_the_rest_is_counted(rules: 
 
 
 def facts(before: Any, after: Any) -> Facts:
-    return Facts(kind="service", before=before, after=after, today=date(2026, 11, 22), load_parents=lambda: {})
+    return Facts(
+        kind="service", before=before, after=after, today=date(2026, 11, 22), load_parents=lambda: {}
+    )
 
 
 @pytest.mark.parametrize(

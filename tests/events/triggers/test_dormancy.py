@@ -8,7 +8,8 @@ import pytest
 
 from events.models import Activity
 from events.objects import report
-from events.triggers import dormancy, rules as reading
+from events.triggers import dormancy
+from events.triggers import rules as reading
 
 from .conftest import Rules, fired, outcomes
 
@@ -64,7 +65,10 @@ def test_a_spell_is_told_once_and_usage_begins_another(rules: Rules) -> None:
     used(31)
     assert [scan(trigger), scan(trigger, 1), scan(trigger, 2)] == [1, 0, 0]
     data = json.loads(fired("sim.dormant")[0].data)
-    assert (data["dormancy"], data["usage"]["never_used"]) == ({"threshold_days": 30, "days": 31, "kind": "usage"}, False)
+    assert (data["dormancy"], data["usage"]["never_used"]) == (
+        {"threshold_days": 30, "days": 31, "kind": "usage"},
+        False,
+    )
     assert data["sim"]["iccid"] == "8901"
     assert dormancy.find_woken() == 0
     used(-3)

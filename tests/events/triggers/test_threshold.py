@@ -84,7 +84,11 @@ def test_tiers_of_the_object_lie_on_top_of_each_other(rules: Rules) -> None:
     evaluate_inbox()
     data = [json.loads(event.data) for event in fired()]
     assert [each["tier"]["number"] for each in data] == [1, 2]
-    assert (data[0]["tier"]["size"], data[0]["usage"]["percent"], data[0]["usage"]["remaining"]) == ("100", "100", "0")
+    assert (data[0]["tier"]["size"], data[0]["usage"]["percent"], data[0]["usage"]["remaining"]) == (
+        "100",
+        "100",
+        "0",
+    )
     assert data[1]["usage"]["previous"] == "149"
 
 
@@ -141,13 +145,21 @@ STEP = st.tuples(st.integers(0, 130), st.sampled_from([JANUARY, FEBRUARY]), st.i
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=12))
-def test_any_sequence_of_reports_fires_each_once_only_event_exactly_once(rules: Rules, steps: list[Any]) -> None:
+def test_any_sequence_of_reports_fires_each_once_only_event_exactly_once(
+    rules: Rules, steps: list[Any]
+) -> None:
     """Repeated, and reordered within what versions allow: told is what was ever reached in its period."""
     for model in (Event, Change):
         model.objects.all().delete()
     Trigger.objects.all().delete()
     threshold = rules("threshold", thresholds=[50, 100])
-    once = rules("change", [("used", "ge", "50")], object_kind="bucket", event="usage.threshold_exceeded", once="object")
+    once = rules(
+        "change",
+        [("used", "ge", "50")],
+        object_kind="bucket",
+        event="usage.threshold_exceeded",
+        once="object",
+    )
     reached: set[tuple[str, int]] = set()
     name, version = f"b{Trigger.objects.latest('pk').pk}", -1
     for used, period, given_version, evaluates in steps:

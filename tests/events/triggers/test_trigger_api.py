@@ -1,5 +1,6 @@
 """Triggers over HTTP: the console's validation, back-tests, the ledger, and what will fire."""
 
+import itertools
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from events.publish import publish
 from events.triggers import evaluate_inbox
 
 from .conftest import Rules, fired
-from .test_calendar import clock, deliver  # noqa: F401
+from .test_calendar import deliver
 from .test_change import report_service
 
 RULE = {
@@ -69,7 +70,11 @@ def test_a_rule_is_made_tried_activated_and_explained(api: Api) -> None:
     [
         ({"object_kind": "servce"}, "/object_kind", "Did you mean service?"),
         ({"timezone": "Mars"}, "/timezone", "There is no time zone 'Mars'"),
-        ({"conditions": [{"field": "a", "operator": "gt", "value": "x"}]}, "/conditions~10~1value", "is no number"),
+        (
+            {"conditions": [{"field": "a", "operator": "gt", "value": "x"}]},
+            "/conditions~10~1value",
+            "is no number",
+        ),
         ({"event_type": "usage.threshold_exceeded"}, "/payload", "bucket.id is missing"),
         ({"source": "inactivity"}, "/idle_days", "Give the days without activity."),
         ({"nonsense": 1}, "/nonsense", "Unknown member"),
@@ -87,15 +92,19 @@ def test_a_rule_that_could_not_work_is_refused_by_field(api: Api, change: Any, f
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_of_events_is_refused_however_long(api: Api, types: Any, length: int) -> None:
     way = ["payment.failed", "account.status_changed", "account.cancelled", "refund.processed"][: length + 1]
-    for start, end in zip(way, way[1:], strict=False):
-        made = api("post", "triggers/", {"name": start, "source": "event", "anchor": start, "event_type": end})
+    for start, end in itertools.pairwise(way):
+        made = api(
+            "post", "triggers/", {"name": start, "source": "event", "anchor": start, "event_type": end}
+        )
         assert made.status_code == 201, made.content
     body = {"name": "back", "source": "event", "anchor": way[-1], "event_type": way[0]}
     answer = api("post", "triggers/", body)
     assert "That would be a circle" in answer.json()["detail"]
 
 
-def test_a_chain_fires_for_what_its_payload_meets_and_ends_at_its_depth(api: Api, rules: Rules, types: Any) -> None:
+def test_a_chain_fires_for_what_its_payload_meets_and_ends_at_its_depth(
+    api: Api, rules: Rules, types: Any
+) -> None:
     conditions = [("attempt.is_final", "is", "true")]
     rules("event", conditions, event="credit.processed", name="first")
     rules("event", anchor="credit.processed", event="refund.processed", name="second")
@@ -113,7 +122,7 @@ def test_a_chain_fires_for_what_its_payload_meets_and_ends_at_its_depth(api: Api
     assert fired()[-1].source == "chained"
 
 
-def test_what_will_fire_is_read_moved_and_cancelled(api: Api, rules: Rules, clock: Any) -> None:  # noqa: F811
+def test_what_will_fire_is_read_moved_and_cancelled(api: Api, rules: Rules, clock: Any) -> None:
     rules("schedule")
     deliver()
     evaluate_inbox()
