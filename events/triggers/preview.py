@@ -1,19 +1,33 @@
 """Show what a rule would publish: from the newest object of its kind, else from its event type's sample."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
 
-from events import catalog_cache
+from events import catalog_cache, kinds
 from events.lineage import lineage
-from events.models import BillingObject, Change, Operation
+from events.models import BillingObject, Change, Operation, Trigger
 from events.schema import SchemaError
 
 from . import known
 from .payloads import Material, build, origin, paths
 from .rules import Rule
+
+
+Source = Trigger.Source
+# What rules work out by themselves, by payload field or group; of changes `known.of_change` says it.
+COMPUTED = {
+    Source.THRESHOLD: ("tier", "usage", "threshold"),
+    Source.DATE: (
+        "offset", "overdue", "invoice.days_overdue", "invoice.overdue_amount", "account.total_overdue",
+        "account.overdue_invoice_count",
+    ),
+    Source.COMMITMENT: ("offset", "tier", "penalty.amount"),
+    Source.SCHEDULE: ("offset", "invoice.is_paid"),
+    Source.INACTIVITY: ("dormancy", "usage.last_at", "usage.never_used"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +73,18 @@ def _of_object(rule: Rule, row: BillingObject) -> Material:
         kind=row.kind,
         states=states,
         previous=row.state,
-        computed={**_computed(rule, states), **known.of_change(change, row.state)},
+        computed={**_computed(rule), **known.of_change(change, row.state)},
         fallbacks=known.fallbacks(row.kind, row.external_id),
     )
 
 
 def _of_sample(rule: Rule) -> Material:
-    """Objects and parents as the samples have them."""
-    base = dict(rule.row.anchor.sample) if rule.row.anchor else {}
-    states = {name: state for name, state in rule.row.event_type.sample.items() if isinstance(state, dict)}
+    """Objects and parents as the samples have them: those that the kind belongs to."""
     kind = rule.row.object_kind
+    base = dict(rule.row.anchor.sample) if rule.row.anchor else {}
+    known_kinds = kinds.read()
+    chain = {kind, *(code for code, _ in known_kinds[kind].above)} if kind in known_kinds else set()
+    states = {name: state for name, state in rule.row.event_type.sample.items() if name in chain}
     change = Change(
         kind=kind, external_id="1", operation=Operation.UPDATE, before=states.get(kind), after=states.get(kind),
         occurred_at=timezone.now(),
@@ -77,18 +93,19 @@ def _of_sample(rule: Rule) -> Material:
         kind=kind,
         states=states,
         previous=states.get(kind),
-        computed=known.of_change(change, states.get(kind) or {}) | _computed(rule, {}),
+        computed=known.of_change(change, states.get(kind) or {}) | _computed(rule),
         fallbacks=known.fallbacks(kind, "1") if kind else {},
         base=base,
     )
 
 
-def _computed(rule: Rule, states: Mapping[str, Any]) -> dict[str, Any]:
+def _computed(rule: Rule) -> dict[str, Any]:
     """What the rule works out when it fires, as the event type's sample has it."""
+    names = COMPUTED.get(Source(rule.row.source), ())
     return {
         path: value
         for path, value in _flatten(rule.row.event_type.sample, "")
-        if path.partition(".")[0] not in states and path.partition(".")[0] != "contact"
+        if path in names or path.partition(".")[0] in names
     }
 
 
