@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from events import kinds
 from events.models import (
@@ -21,6 +23,9 @@ from events.triggers.thresholds import Measure
 
 from .typed import BaseInlineFormSet, ModelForm, TabularInline
 
+# What built-in kinds report; others are written as they are reported.
+SUGGESTED = [token.name for group in own_type.GROUPS.values() for token in group.tokens]
+
 
 class TriggerForm(ModelForm[Trigger]):
     """A trigger of one source."""
@@ -28,14 +33,14 @@ class TriggerForm(ModelForm[Trigger]):
     # Code, label and kind of the event type that is to be made with the rule.
     new_type: tuple[str, str, str] | None = None
     new_code = forms.CharField(
-        label="or a new event type",
+        label="Or a new event type",
         required=False,
         max_length=100,
         help_text="Code of an event type to be made for this rule, such as service.suspended_abroad. "
         "It gets the tokens of the object and of what it belongs to.",
     )
     new_label = forms.CharField(
-        label="its name",
+        label="Its name",
         required=False,
         max_length=100,
         help_text="What people call it, such as Suspended abroad.",
@@ -60,7 +65,7 @@ class TriggerForm(ModelForm[Trigger]):
             choices = [("", "Choose…"), *((code, code.replace("_", " ")) for code in sorted(kinds.read()))]
             field = self.fields["object_kind"]
             self.fields["object_kind"] = forms.ChoiceField(
-                label="kind of object", choices=choices, required=False, help_text=field.help_text
+                label="Kind of object", choices=choices, required=False, help_text=field.help_text
             )
         if "event_type" in self.fields:
             self.fields["event_type"].required = "new_code" not in self.fields
@@ -98,8 +103,24 @@ class TriggerForm(ModelForm[Trigger]):
                 self.add_error(name if name in self.fields else None, told)
 
 
+class FieldPath(forms.TextInput):
+    """A field of an object, with those of the built-in kinds as suggestions."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Write the input and its list of suggestions."""
+        known = f"fields-of-{name}"
+        written = super().render(name, value, {**(attrs or {}), "list": known}, renderer)
+        options = format_html_join("", '<option value="{}"></option>', ((each,) for each in SUGGESTED))
+        return format_html('{}<datalist id="{}">{}</datalist>', written, known, options)
+
+
 class ConditionForm(ModelForm[TriggerCondition]):
     """One condition."""
+
+    class Meta:
+        model = TriggerCondition
+        fields = "__all__"
+        widgets = {"field": FieldPath(attrs={"size": 24})}
 
     def clean(self) -> dict[str, Any]:
         """Check that it can be judged by a rule of this source."""

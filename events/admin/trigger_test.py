@@ -1,6 +1,7 @@
 """The page that tries a trigger on stored history."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -81,7 +82,11 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
         "percent": min(99, last.looked_at * 100 // last.total) if last and last.total else 0,
         "seen": utc(last.seen_at) if last else "",
         "examples": [
-            {**each, "text": json.dumps(json.loads(dumps(each["data"])), indent=2, ensure_ascii=False)}
+            {
+                **each,
+                "at": utc(datetime.fromisoformat(each["at"])),
+                "text": json.dumps(json.loads(dumps(each["data"])), indent=2, ensure_ascii=False),
+            }
             for each in (last.result.get("examples", []) if last else [])
         ],
         "trigger_url": reverse("admin:events_trigger_change", args=[pk]),

@@ -507,7 +507,7 @@ class Migration(migrations.Migration):
                 choices=[(True, "All of them are true"), (False, "Any of them is true")],
                 default=True,
                 help_text="How the conditions are joined.",
-                verbose_name="all conditions",
+                verbose_name="conditions",
             ),
         ),
         migrations.AddField(

@@ -47,7 +47,7 @@ class Trigger(models.Model):
     on_update = models.BooleanField("updated", default=True)
     on_delete = models.BooleanField("deleted", default=False)
     match_all = models.BooleanField(
-        "all conditions",
+        "conditions",
         default=True,
         choices=[(True, "All of them are true"), (False, "Any of them is true")],
         help_text="How the conditions are joined.",

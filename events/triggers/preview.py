@@ -15,7 +15,6 @@ from . import known
 from .payloads import Material, build, origin, paths
 from .rules import Rule
 
-
 Source = Trigger.Source
 # What rules work out by themselves, by payload field or group; of changes `known.of_change` says it.
 COMPUTED = {

@@ -30,7 +30,7 @@ def sentence(rule: Rule) -> str:
     if row.recovery_type:
         text += f" Once that is over, publish {row.recovery_type.code}."
     if cancels := [str(each) for each in row.cancellations.all()] if row.pk else []:
-        text += f" {_join(cancels, 'or').capitalize()} withdraws what waits."
+        text += f" What waits is withdrawn by {_join(cancels, 'or')}."
     return text
 
 

@@ -118,6 +118,7 @@ def test_crossing_is_strict_below(before: str | None, after: str, expected: list
 
 def test_twenty_reports_and_evaluators_at_once_tell_each_tier_once(catalog: dict[str, EventType]) -> None:
     kinds.sync()
+    Trigger.objects.update(is_active=False)
     trigger = Trigger.objects.create(
         name="t", source="threshold", object_kind="bucket", event_type=catalog["usage.threshold_exceeded"],
         value_path="used", size_path="size", period_path="period_start", is_active=True,
