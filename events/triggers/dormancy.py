@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events import payload
+from events.lineage import lineage
 from events.models import Activity, BillingObject, Event, Firing, Trigger
 
 from . import known, recover, scope
@@ -29,10 +30,11 @@ from .values import moment, number
 
 Source = Trigger.Source
 BATCH = 1_000
+STEP = 20_000
 NEVER = "never"
 DAY = timedelta(days=1)
 
-# Both walk an index without its table: activity_silent, and billing_object_once with that of the activity.
+# Walks activity_silent without its table.
 SILENT: LiteralString = """
 SELECT a.external_id, a.last_at, (extract(epoch FROM a.last_at) * 1000000)::bigint::text
 FROM events_activity AS a
@@ -40,14 +42,17 @@ WHERE a.kind = %(kind)s AND a.activity = %(activity)s AND a.last_at <= %(before)
   AND (a.last_at, a.external_id) > (%(last_at)s::timestamptz, %(external_id)s)
 ORDER BY a.last_at, a.external_id LIMIT %(limit)s
 """
+# One step over the objects' own index; LIMIT has the planner look up each of them instead of reading all activity.
 NEVER_USED: LiteralString = """
-SELECT o.external_id, NULL::timestamptz, 'never'
-FROM events_billingobject AS o
-WHERE o.kind = %(kind)s AND o.external_id > %(external_id)s AND NOT EXISTS (
-    SELECT FROM events_activity AS a
-    WHERE a.kind = o.kind AND a.activity = %(activity)s AND a.external_id = o.external_id
-)
-ORDER BY o.external_id LIMIT %(limit)s
+SELECT max(o.external_id), count(*), coalesce(array_agg(o.external_id) FILTER (WHERE used.at IS NULL), '{}')
+FROM (
+    SELECT external_id FROM events_billingobject
+    WHERE kind = %(kind)s AND external_id > %(external_id)s ORDER BY external_id LIMIT %(limit)s
+) AS o
+LEFT JOIN LATERAL (
+    SELECT a.external_id AS at FROM events_activity AS a
+    WHERE a.kind = %(kind)s AND a.activity = %(activity)s AND a.external_id = o.external_id LIMIT 1
+) AS used ON true
 """
 _TOLD: LiteralString = """
 SELECT external_id, period FROM events_firing
@@ -106,17 +111,24 @@ def batches(rule: Rule, now: datetime) -> Iterator[list[Silent]]:
         "before": now - shortest * DAY,
         "limit": BATCH,
     }
-    for statement in (SILENT, NEVER_USED):
-        last_at, external_id = _BEGINNING, ""
-        while True:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, {**where, "last_at": last_at, "external_id": external_id})
-                rows = [Silent(external_id=a, last_at=b, spell=c) for a, b, c in cursor.fetchall()]
-            if rows:
-                yield rows
-                last_at, external_id = rows[-1].last_at or last_at, rows[-1].external_id
-            if len(rows) < BATCH:
-                break
+    last_at, external_id = _BEGINNING, ""
+    while rows := _rows(SILENT, {**where, "last_at": last_at, "external_id": external_id}):
+        yield [Silent(external_id=a, last_at=b, spell=c) for a, b, c in rows]
+        external_id, last_at, _ = rows[-1]
+    external_id, looked = "", STEP
+    while looked == STEP:
+        [(external_id, looked, never)] = _rows(
+            NEVER_USED, {**where, "external_id": external_id, "limit": STEP}
+        )
+        for start in range(0, len(never), BATCH):
+            part = never[start : start + BATCH]
+            yield [Silent(external_id=each, last_at=None, spell=NEVER) for each in part]
+
+
+def _rows(statement: LiteralString, where: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, where)
+        return cursor.fetchall()
 
 
 def days_allowed(rule: Rule, state: dict[str, Any]) -> int:
@@ -144,7 +156,7 @@ def facts_of(row: BillingObject, now: datetime) -> Facts:
     state = {"id": row.external_id, **row.state}
     return Facts(
         kind=row.kind, before=None, after=state, today=now.date(),
-        load_parents=lambda: scope.family(row.kind, row.external_id),
+        load_parents=lambda: lineage(row),
     )  # fmt: skip
 
 

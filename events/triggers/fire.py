@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from events import catalog_cache
 from events.models import EventType, Firing
 from events.publish import publish
 from events.refusals import InactiveEventType, PublishError
@@ -81,9 +82,10 @@ def fire(rule: Rule, occasion: Occasion, ledger: Ledger, verdict: Verdict | None
         detail = f"{rule.row.event_type.code} was refused: {told}"
         ledger.note(rule.id, Outcome.FAULTY, detail=detail, findings=findings, **occasion.where)
         return None
-    ledger.note(
-        rule.id, Outcome.FIRED, detail=occasion.detail, findings=findings, event_id=event_id, **occasion.where
-    )
+    detail = occasion.detail
+    if not catalog_cache.get(rule.row.event_type_id).queues:
+        detail += f" No queue takes {rule.row.event_type.code}, so nobody is told; route it under Queues."
+    ledger.note(rule.id, Outcome.FIRED, detail=detail, findings=findings, event_id=event_id, **occasion.where)
     return event_id
 
 

@@ -86,6 +86,12 @@ def _settle_next() -> bool:
 
 def _settle(row: ScheduledFiring, rule: Rule, ledger: Ledger, now: datetime) -> None:
     row.late_by = now - row.due_at
+    since = rule.row.active_since
+    if since is not None and row.due_at < since and not row.is_by_hand:
+        detail = "It fell due while the rule was off."
+        ledger.note(rule.id, Outcome.CANCELLED, detail=detail, **_where(row))
+        _close(row, Status.CANCELLED, detail, now)
+        return
     late_by = late(row.due_at, now)
     facts, material = _evidence(row, rule, now)
     verdict = judge(rule.conditions, facts, match_all=rule.row.match_all)

@@ -11,7 +11,7 @@ from events import catalog
 from events.models import LedgerEntry, ScheduledFiring
 from events.objects import delete, report
 from events.publish import publish
-from events.triggers import evaluate_inbox, prepare
+from events.triggers import edit, evaluate_inbox, prepare
 from events.triggers.due import due_at
 
 from .conftest import Rules, fired, outcomes
@@ -299,3 +299,18 @@ def test_a_period_that_is_replaced_before_its_end_closes_on_its_last_state(rules
     [event] = fired("contract.under_committed")
     data = json.loads(event.data)
     assert (data["tier"]["actual"], data["commitment"]["period_start"]) == ("700.00", "2026-11-01")
+
+
+def test_what_fell_due_while_the_rule_was_off_does_not_fire(rules: Rules, clock: Any) -> None:
+    trigger = rules("date", OVERDUE)
+    invoice()
+    evaluate_inbox()
+    edit.deactivate(trigger)
+    clock.move_to("2026-12-24T05:00:00Z")
+    evaluate_inbox()
+    assert row().status == "pending"
+    edit.activate(trigger)
+    clock.shift(1)
+    evaluate_inbox()
+    assert (row().status, row().reason) == ("cancelled", "It fell due while the rule was off.")
+    assert not fired("invoice.overdue")

@@ -1,14 +1,16 @@
 """Rules about changes: from the report to the event and the ledger."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from django_q.models import OrmQ
 
 from events.models import Change, Event, Firing, LedgerEntry, TriggerDay
 from events.objects import delete, report
-from events.triggers import evaluate_inbox
+from events.triggers import evaluate_inbox, prune, tasks
 from events.triggers.conditions import Condition, Facts, Operator, became_met, judge
 
 from .conftest import Rules, fired, outcomes
@@ -250,3 +252,39 @@ def test_any_and_all_join_conditions() -> None:
     assert judge([first, second], state, match_all=False).is_met
     assert not judge([first, second], state).is_met
     assert judge([], state, match_all=False).is_met
+
+
+def test_many_reports_call_the_evaluator_once_and_it_answers(
+    rules: Rules, django_capture_on_commit_callbacks: Any
+) -> None:
+    rules("change", RULE)
+    for state in ("Active", "Suspended"):
+        with django_capture_on_commit_callbacks(execute=True):
+            report_service(state)
+    assert OrmQ.objects.count() == 1
+    assert tasks.evaluate() == 4  # the account, the package, and the service twice
+    assert len(fired()) == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        report_service("Active")
+    assert OrmQ.objects.count() == 2
+
+
+def test_retention_removes_what_is_old_and_keeps_what_fired_once(rules: Rules, settings: Any) -> None:
+    trigger = rules("change", RULE)
+    report_service("Active")
+    report_service("Suspended")
+    evaluate_inbox()
+    assert prune.prune() == 0
+    LedgerEntry.objects.update(at=timezone.now() - timedelta(days=91))
+    assert prune.prune() == 1
+    assert outcomes(trigger) == []
+    assert Firing.objects.count() == 1
+
+
+def test_a_fired_event_that_no_queue_takes_says_so(rules: Rules, types: Any) -> None:
+    trigger = rules("change", RULE)
+    types["service.state_transitioned"].routes.all().delete()
+    report_service("Active")
+    report_service("Suspended")
+    evaluate_inbox()
+    assert "No queue takes service.state_transitioned" in LedgerEntry.objects.get(trigger=trigger).detail

@@ -90,6 +90,7 @@ def test_a_sim_that_was_never_used_is_told_once_until_it_is(rules: Rules) -> Non
 def test_a_scan_walks_in_batches_and_forgets_none(rules: Rules, monkeypatch: Any) -> None:
     trigger = rules("inactivity")
     monkeypatch.setattr(dormancy, "BATCH", 7)
+    monkeypatch.setattr(dormancy, "STEP", 9)
     for number in range(20):
         sim(f"s{number:02}")
         used(40, f"s{number:02}")  # all at the same moment
