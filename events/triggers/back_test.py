@@ -12,6 +12,7 @@ from events import payload
 from events.models import BackTest, BillingObject, Change, Event, ScheduledFiring, Trigger
 
 from . import anchors, calendar, chain, change, dormancy, scope, threshold
+from . import silent as silent_ones
 from .change import Seen
 from .conditions import Facts, judge
 from .fire import Occasion
@@ -233,9 +234,11 @@ def _add_scheduled(
 def _silent(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
     """Spells that go on now and became too long lately; spells that ended are not stored."""
     rule, now, looked = tally.rule, timezone.now(), 0
-    for batch in dormancy.batches(rule, now):
+    for batch in silent_ones.batches(rule, now):
         for silent, row in dormancy.due(rule, batch, now):
-            began = dormancy.silent_since(silent, row) + dormancy.days_allowed(rule, row.state) * dormancy.DAY
+            began = (
+                dormancy.silent_since(silent, row) + dormancy.days_allowed(rule, row.state) * silent_ones.DAY
+            )
             facts = dormancy.facts_of(row, now)
             if began >= since and judge(rule.conditions, facts, match_all=rule.row.match_all).is_met:
                 tally.add(dormancy.occasion(rule, silent, row, now, facts), began)

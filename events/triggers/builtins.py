@@ -125,7 +125,7 @@ BUILTINS = (
         source="inactivity",
         event_type="sim.dormant",
         recovery="sim.woke",
-        fields={"object_kind": "sim", "idle_days": 30, "plan_path": "plan", "days_path": "dormant_after_days"},
+        fields={"object_kind": "sim", "idle_days": 30, "plan_path": "plan"},
         conditions=(
             ("state", "not_in", f"Suspended, Test, Inactive, {ENDED}"),
             ("is_test", "is_not", "true"),

@@ -6,8 +6,7 @@ due and have not been told of, so its memory is that of a batch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, LiteralString
 
@@ -20,40 +19,18 @@ from events.models import Activity, BillingObject, Event, Firing, Trigger
 
 from . import known, recover, scope
 from .change import why_not
-from .conditions import Facts, judge
+from .conditions import Facts, Verdict, judge
 from .fire import Occasion, fire
 from .guard import guarded
 from .ledger import Ledger, Outcome
 from .payloads import Material
 from .rules import Rule, active
+from .silent import DAY, Silent, batches
 from .values import moment, number
 
 Source = Trigger.Source
-BATCH = 1_000
-STEP = 20_000
-NEVER = "never"
-DAY = timedelta(days=1)
+AT_ONCE = 100  # as many activities are locked while their events are published
 
-# Walks activity_silent without its table.
-SILENT: LiteralString = """
-SELECT a.external_id, a.last_at, (extract(epoch FROM a.last_at) * 1000000)::bigint::text
-FROM events_activity AS a
-WHERE a.kind = %(kind)s AND a.activity = %(activity)s AND a.last_at <= %(before)s
-  AND (a.last_at, a.external_id) > (%(last_at)s::timestamptz, %(external_id)s)
-ORDER BY a.last_at, a.external_id LIMIT %(limit)s
-"""
-# One step over the objects' own index; LIMIT has the planner look up each of them instead of reading all activity.
-NEVER_USED: LiteralString = """
-SELECT max(o.external_id), count(*), coalesce(array_agg(o.external_id) FILTER (WHERE used.at IS NULL), '{}')
-FROM (
-    SELECT external_id FROM events_billingobject
-    WHERE kind = %(kind)s AND external_id > %(external_id)s ORDER BY external_id LIMIT %(limit)s
-) AS o
-LEFT JOIN LATERAL (
-    SELECT a.external_id AS at FROM events_activity AS a
-    WHERE a.kind = %(kind)s AND a.activity = %(activity)s AND a.external_id = o.external_id LIMIT 1
-) AS used ON true
-"""
 _TOLD: LiteralString = """
 SELECT external_id, period FROM events_firing
 WHERE trigger_id = %s AND kind = %s AND tier = '' AND external_id = ANY(%s)
@@ -65,16 +42,6 @@ WHERE f.trigger_id = %s AND f.recovered_at IS NULL AND f.event_id IS NOT NULL
   AND (f.period = 'never' OR (extract(epoch FROM a.last_at) * 1000000)::bigint > f.period::bigint)
 ORDER BY f.id LIMIT 500
 """
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silent:
-    """An object without activity; `last_at` None: it never had any. `spell` names what it sleeps through."""
-
-    external_id: str
-    last_at: datetime | None
-    spell: str
 
 
 def scan_all() -> int:
@@ -86,10 +53,14 @@ def scan(rule: Rule, *, now: datetime | None = None) -> int:
     """Fire the rule for each object that has been silent too long and was not told of in this spell."""
     now, fired = now or timezone.now(), 0
     for batch in batches(rule, now):
-        with transaction.atomic():
-            ledger = Ledger()
-            fired += sum(_look(rule, each, row, now, ledger) for each, row in due(rule, batch, now))
-            ledger.flush()
+        found = list(due(rule, batch, now))
+        for start in range(0, len(found), AT_ONCE):
+            with transaction.atomic():
+                ledger = Ledger()
+                for silent, row in _still_silent(rule, found[start : start + AT_ONCE]):
+                    _look(rule, silent, row, now, ledger)
+                fired += ledger.fired
+                ledger.flush()
     return fired
 
 
@@ -100,35 +71,6 @@ def find_woken() -> int:
         while rule.row.recovery_type_id and (number := _wake_up(rule)):
             found += number
     return found
-
-
-def batches(rule: Rule, now: datetime) -> Iterator[list[Silent]]:
-    """Yield what has been silent for the shortest time that the rule knows, told of or not."""
-    shortest = 1 if rule.row.days_path else min([rule.row.idle_days or 1, *rule.plans.values()])
-    where: dict[str, Any] = {
-        "kind": rule.row.object_kind,
-        "activity": rule.row.activity,
-        "before": now - shortest * DAY,
-        "limit": BATCH,
-    }
-    last_at, external_id = _BEGINNING, ""
-    while rows := _rows(SILENT, {**where, "last_at": last_at, "external_id": external_id}):
-        yield [Silent(external_id=a, last_at=b, spell=c) for a, b, c in rows]
-        external_id, last_at, _ = rows[-1]
-    external_id, looked = "", STEP
-    while looked == STEP:
-        [(external_id, looked, never)] = _rows(
-            NEVER_USED, {**where, "external_id": external_id, "limit": STEP}
-        )
-        for start in range(0, len(never), BATCH):
-            part = never[start : start + BATCH]
-            yield [Silent(external_id=each, last_at=None, spell=NEVER) for each in part]
-
-
-def _rows(statement: LiteralString, where: dict[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, where)
-        return cursor.fetchall()
 
 
 def days_allowed(rule: Rule, state: dict[str, Any]) -> int:
@@ -176,7 +118,20 @@ def due(rule: Rule, batch: list[Silent], now: datetime) -> Iterator[tuple[Silent
             yield silent, row
 
 
-def _look(rule: Rule, silent: Silent, row: BillingObject, now: datetime, ledger: Ledger) -> int:
+def _still_silent(
+    rule: Rule, found: list[tuple[Silent, BillingObject]]
+) -> list[tuple[Silent, BillingObject]]:
+    """Lock their activity: usage that is reported meanwhile ended the spell already, or follows it."""
+    locked = Activity.objects.select_for_update(no_key=True).filter(
+        kind=rule.row.object_kind,
+        activity=rule.row.activity,
+        external_id__in=[row.external_id for _, row in found],
+    )
+    latest = dict(locked.order_by("external_id").values_list("external_id", "last_at"))
+    return [(silent, row) for silent, row in found if latest.get(row.external_id) == silent.last_at]
+
+
+def _look(rule: Rule, silent: Silent, row: BillingObject, now: datetime, ledger: Ledger) -> None:
     account = str(payload.lookup(row.state, "account.id") or "")[:100]
     where = {"kind": row.kind, "external_id": row.external_id, "account": account}
     facts = facts_of(row, now)
@@ -184,19 +139,14 @@ def _look(rule: Rule, silent: Silent, row: BillingObject, now: datetime, ledger:
     if not verdict.is_met:
         detail = why_not(rule, verdict)
         ledger.note(rule.id, Outcome.NOT_MET, detail=detail, findings=verdict.findings, **where)
-        return 0
+        return
+    guarded(
+        rule, ledger, where, lambda: _tell(rule, occasion(rule, silent, row, now, facts), ledger, verdict)
+    )
 
-    def tell() -> None:
-        # Under the lock of its activity: usage that is reported meanwhile ends the spell first or follows it.
-        known_row = Activity.objects.select_for_update(no_key=True).filter(
-            kind=row.kind, activity=rule.row.activity, external_id=row.external_id
-        )
-        if known_row.values_list("last_at", flat=True).first() == silent.last_at:
-            fire(rule, occasion(rule, silent, row, now, facts), ledger, verdict)
 
-    before = ledger.fired
-    guarded(rule, ledger, where, tell)
-    return ledger.fired - before
+def _tell(rule: Rule, occasion: Occasion, ledger: Ledger, verdict: Verdict) -> None:
+    fire(rule, occasion, ledger, verdict)
 
 
 def occasion(rule: Rule, silent: Silent, row: BillingObject, now: datetime, facts: Facts) -> Occasion:

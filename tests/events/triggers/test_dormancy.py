@@ -8,7 +8,7 @@ import pytest
 
 from events.models import Activity
 from events.objects import report
-from events.triggers import dormancy
+from events.triggers import dormancy, silent
 from events.triggers import rules as reading
 
 from .conftest import Rules, fired, outcomes
@@ -89,8 +89,8 @@ def test_a_sim_that_was_never_used_is_told_once_until_it_is(rules: Rules) -> Non
 
 def test_a_scan_walks_in_batches_and_forgets_none(rules: Rules, monkeypatch: Any) -> None:
     trigger = rules("inactivity")
-    monkeypatch.setattr(dormancy, "BATCH", 7)
-    monkeypatch.setattr(dormancy, "STEP", 9)
+    monkeypatch.setattr(silent, "BATCH", 7)
+    monkeypatch.setattr(silent, "STEP", 9)
     for number in range(20):
         sim(f"s{number:02}")
         used(40, f"s{number:02}")  # all at the same moment
