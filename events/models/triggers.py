@@ -144,7 +144,7 @@ class Trigger(models.Model):
         max_length=100,
         blank=True,
         validators=[FIELD_PATH],
-        help_text="A field with an object's own number of days, e.g. dormant_after_days; the scan reads more for it. Empty: none.",
+        help_text="A field with an object's own number of days. The scan then reads more. Empty: none.",
     )
     plan_path = models.CharField(
         "plan",
