@@ -447,7 +447,7 @@ class Migration(migrations.Migration):
             name="days_path",
             field=models.CharField(
                 blank=True,
-                help_text="A field with an object's own number of days, e.g. dormant_after_days; the scan reads more for it. Empty: none.",
+                help_text="A field with an object's own number of days. The scan then reads more. Empty: none.",
                 max_length=100,
                 validators=[
                     django.core.validators.RegexValidator(
