@@ -18,7 +18,7 @@ from events import payload
 from events.models import AnchorEntry, Event, ScheduledFiring, Trigger, TriggerCancellation
 
 from . import chain, scope
-from .calendar import Anchor, due_of, enter, is_calendar_date
+from .calendar import Anchor, due_of, enter, is_calendar_date, too_early
 from .guard import guarded
 from .ledger import Ledger, Outcome
 from .rules import Rule, active
@@ -27,11 +27,13 @@ from .values import moment
 Source = Trigger.Source
 Status = ScheduledFiring.Status
 BATCH = 200
-# Longer than any process remembers, and than a publisher keeps its transaction open as a rule.
-CATCH_UP = timedelta(minutes=5)
+# Longer than any process remembers which types rules wait for, and than it takes to publish.
+UNAWARE = timedelta(seconds=15)
 _CATCH_UP = """
 INSERT INTO events_anchorentry (event_id)
-SELECT id FROM events_event WHERE type_id = %s AND created_at >= %s AND created_at > now() - interval '10 min'
+SELECT id FROM (
+    SELECT id, created_at FROM events_event WHERE type_id = %s ORDER BY id DESC LIMIT 10000
+) AS newest WHERE created_at BETWEEN %s AND %s
 ON CONFLICT DO NOTHING
 """
 
@@ -67,12 +69,20 @@ def waits() -> bool:
 
 
 def catch_up() -> int:
-    """Find events that were published since a rule was activated, by processes that did not know; return how many."""
+    """Find what processes published that had not heard of a rule yet, once it was activated; return how many."""
     found = 0
-    with connection.cursor() as cursor:
-        for event_type_id, since in _lately_activated():
-            cursor.execute(_CATCH_UP, [event_type_id, since])
-            found += cursor.rowcount
+    heard = timezone.now() - UNAWARE
+    waiting = Trigger.objects.filter(
+        is_active=True, source__in=Trigger.OF_EVENTS, prepared_at=None, active_since__lt=heard
+    )
+    for row in waiting.prefetch_related("cancellations"):
+        assert row.active_since is not None
+        types = {row.anchor_id, *(each.event_type_id for each in row.cancellations.all())}
+        with transaction.atomic(), connection.cursor() as cursor:
+            for event_type_id in types:
+                cursor.execute(_CATCH_UP, [event_type_id, row.active_since, row.active_since + UNAWARE])
+                found += cursor.rowcount
+            Trigger.objects.filter(pk=row.pk).update(prepared_at=timezone.now())
     return found
 
 
@@ -106,7 +116,9 @@ def anchor_of(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, A
 def _schedule(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any], ledger: Ledger) -> None:
     """Enter into the calendar what the event started."""
     anchor = anchor_of(rule, event, data, where)
-    if enter(rule, anchor):
+    if told := too_early(rule, anchor):
+        ledger.note(rule.id, Outcome.NOT_MET, detail=told, **where)
+    elif enter(rule, anchor):
         due = due_of(rule, anchor)
         ledger.note(rule.id, Outcome.SCHEDULED, detail=f"Will fire at {due:%Y-%m-%d %H:%M} UTC.", **where)
 
@@ -121,6 +133,8 @@ def _cancel(row: TriggerCancellation, event: Event, data: dict[str, Any], ledger
     named = _named(payload.lookup(data, row.other_path)) if row.other_path else set()
     reason = f"{event.type.code} came ({event.public_id})."
     for each in waiting:
+        if each.anchor_event_id is not None and each.anchor_event_id > event.pk:
+            continue  # it started after this event
         if row.own_path and row.other_path and not _names(each, row.own_path, named):
             continue
         each.status, each.reason, each.settled_at = Status.CANCELLED, reason, timezone.now()
@@ -155,12 +169,3 @@ def _cancellations() -> dict[int, list[TriggerCancellation]]:
     for row in TriggerCancellation.objects.filter(trigger__is_active=True).select_related("event_type"):
         rows[row.event_type_id].append(row)
     return rows
-
-
-@transaction.atomic
-def _lately_activated() -> list[tuple[int, Any]]:
-    recent = Trigger.objects.filter(is_active=True, active_since__gt=timezone.now() - CATCH_UP)
-    found = list(recent.filter(anchor__isnull=False).values_list("anchor_id", "active_since"))
-    return found + list(
-        recent.filter(cancellations__isnull=False).values_list("cancellations__event_type_id", "active_since")
-    )

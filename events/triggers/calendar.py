@@ -58,7 +58,9 @@ def plan_for(rule: Rule, seen: Seen, ledger: Ledger) -> None:
     if not verdict.is_met:
         withdraw(rule, seen.where, ledger, why_not(rule, verdict), keep_period=anchor.period)
         return
-    if enter(rule, anchor):
+    if told := too_early(rule, anchor):
+        withdraw(rule, seen.where, ledger, told, keep_period=anchor.period)
+    elif enter(rule, anchor):
         due = due_of(rule, anchor)
         ledger.note(
             rule.id, Outcome.SCHEDULED, detail=f"Will fire at {due:%Y-%m-%d %H:%M} UTC.", findings=verdict.findings,
@@ -108,9 +110,9 @@ def enter(rule: Rule, anchor: Anchor) -> bool:
     What a person moved or cancelled stays so until its date is another; what has fired stays fired.
     What fell due before the rule was activated is not entered.
     """
+    if too_early(rule, anchor):
+        return False
     due, version = due_of(rule, anchor), rule.row.schedule_version
-    if rule.row.active_since is not None and due < rule.row.active_since:
-        return False  # it was over when the rule began
     fields: dict[str, Any] = {
         "anchor_event_id": anchor.event_id,
         "anchor_at": anchor.at,
@@ -139,6 +141,14 @@ def enter(rule: Rule, anchor: Anchor) -> bool:
         setattr(made, name, value)
     made.save(update_fields=list(fields))
     return True
+
+
+def too_early(rule: Rule, anchor: Anchor) -> str:
+    """Say that it fell due before the rule was activated; empty if it did not."""
+    since, due = rule.row.active_since, due_of(rule, anchor)
+    if since is None or due >= since:
+        return ""
+    return f"It was due at {due:%Y-%m-%d %H:%M} UTC, before the rule was activated."
 
 
 def withdraw(

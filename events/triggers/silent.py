@@ -72,4 +72,4 @@ def batches(rule: Rule, now: datetime) -> Iterator[list[Silent]]:
 def _rows(statement: LiteralString, where: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, where)
-        return cursor.fetchall()
+        return list(cursor.fetchall())

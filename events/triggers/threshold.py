@@ -8,7 +8,7 @@ from .conditions import judge
 from .fire import Occasion, fire
 from .ledger import Ledger, Outcome
 from .rules import Rule
-from .thresholds import Crossing, crossings
+from .thresholds import Crossing, crossings, plain
 from .values import shown
 
 
@@ -38,7 +38,7 @@ def crossed_by(rule: Rule, change: Change) -> list[Crossing]:
 def occasion(seen: Seen, crossing: Crossing) -> Occasion:
     """Return what the rule fires for."""
     change = seen.change
-    previous = "nothing" if crossing.previous is None else f"{crossing.previous:f}"
+    previous = "nothing" if crossing.previous is None else f"{plain(crossing.previous):f}"
     return Occasion(
         kind=change.kind,
         external_id=change.external_id,
@@ -49,7 +49,7 @@ def occasion(seen: Seen, crossing: Crossing) -> Occasion:
         occurred_at=change.occurred_at,
         change_id=change.pk,
         material=lambda: material(seen, known.of_crossing(crossing)),
-        detail=f"{crossing.level.at:f} was crossed: {crossing.current:f}, before {previous}.",
+        detail=f"{plain(crossing.level.at):f} was crossed: {plain(crossing.current):f}, before {previous}.",
         is_covered=crossing.is_covered,
     )
 

@@ -6,12 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 
-from events import catalog
-from events.models import LedgerEntry, ScheduledFiring
+from events import catalog, catalog_cache
+from events.models import AnchorEntry, Event, LedgerEntry, ScheduledFiring, Trigger
 from events.objects import delete, report
 from events.publish import publish
-from events.triggers import edit, evaluate_inbox, prepare
+from events.triggers import anchors, edit, evaluate_inbox, prepare
 from events.triggers.due import due_at
 
 from .conftest import Rules, fired, outcomes
@@ -314,3 +315,20 @@ def test_what_fell_due_while_the_rule_was_off_does_not_fire(rules: Rules, clock:
     evaluate_inbox()
     assert (row().status, row().reason) == ("cancelled", "It fell due while the rule was off.")
     assert not fired("invoice.overdue")
+
+
+def test_what_a_process_published_before_it_heard_of_the_rule_is_found(rules: Rules) -> None:
+    trigger = rules("schedule")
+    Trigger.objects.update(is_active=False)
+    catalog_cache.clear()
+    deliver()  # from now on this process believes that no rule waits
+    began = Event.objects.get().created_at
+    Trigger.objects.filter(pk=trigger.pk).update(is_active=True, active_since=began)
+    deliver("INV-2")
+    assert AnchorEntry.objects.count() == 0
+    with time_machine.travel(began + timedelta(seconds=14)):
+        assert anchors.catch_up() == 0
+    with time_machine.travel(began + timedelta(seconds=16)):
+        assert (anchors.catch_up(), anchors.catch_up()) == (2, 0)
+    evaluate_inbox()
+    assert set(ScheduledFiring.objects.values_list("external_id", flat=True)) == {"INV-1", "INV-2"}
