@@ -158,7 +158,8 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                "verbose_name_plural": "trigger ledger",
+                "verbose_name": "trigger ledger entry",
+                "verbose_name_plural": "trigger ledger entries",
                 "ordering": ["-id"],
             },
         ),
@@ -962,6 +963,10 @@ class Migration(migrations.Migration):
                 fields=["account", "-id"],
                 name="ledger_by_account",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="ledgerentry",
+            index=models.Index(fields=["outcome", "-id"], name="ledger_by_outcome"),
         ),
         migrations.AddIndex(
             model_name="ledgerentry",

@@ -75,13 +75,15 @@ class LedgerEntry(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name_plural = "trigger ledger"
+        verbose_name = "trigger ledger entry"
+        verbose_name_plural = "trigger ledger entries"
         ordering = ["-id"]
         indexes = [
-            # The ledger page and the API filter by object, by rule and by account, newest first.
+            # The ledger page and the API filter by object, rule, account and outcome, newest first.
             models.Index(fields=["kind", "external_id", "-id"], name="ledger_by_object"),
             models.Index(fields=["trigger", "-id"], name="ledger_by_trigger"),
             models.Index(fields=["account", "-id"], name="ledger_by_account", condition=~Q(account="")),
+            models.Index(fields=["outcome", "-id"], name="ledger_by_outcome"),
             # Retention removes the oldest (events/triggers/prune.py).
             models.Index(fields=["at"], name="ledger_by_time"),
         ]

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from events import catalog_cache
 from events.models import EventType, Firing
 from events.publish import publish
 from events.refusals import InactiveEventType, PublishError
@@ -82,10 +81,10 @@ def fire(rule: Rule, occasion: Occasion, ledger: Ledger, verdict: Verdict | None
         detail = f"{rule.row.event_type.code} was refused: {told}"
         ledger.note(rule.id, Outcome.FAULTY, detail=detail, findings=findings, **occasion.where)
         return None
-    detail = occasion.detail
-    if not catalog_cache.get(rule.row.event_type_id).queues:
-        detail += f" No queue takes {rule.row.event_type.code}, so nobody is told; route it under Queues."
-    ledger.note(rule.id, Outcome.FIRED, detail=detail, findings=findings, event_id=event_id, **occasion.where)
+    silence = ledger.silence(rule.row.event_type_id)
+    outcome = Outcome.INACTIVE if silence else Outcome.FIRED
+    detail = f"{occasion.detail} {silence}".strip()
+    ledger.note(rule.id, outcome, detail=detail, findings=findings, event_id=event_id, **occasion.where)
     return event_id
 
 

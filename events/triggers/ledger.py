@@ -9,7 +9,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from events.models import LedgerEntry, TriggerDay
+from events import catalog_cache
+from events.models import Event, LedgerEntry, TriggerDay
+from events.signals import hearers_asked
 
 from .conditions import Finding
 
@@ -23,6 +25,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._rows: list[LedgerEntry] = []
+        self._silences: dict[int, str] = {}
 
     def note(
         self,
@@ -48,10 +51,16 @@ class Ledger:
             )
         )
 
+    def silence(self, event_type_id: int) -> str:
+        """Return in a sentence why nobody would hear of an event of the type; empty if somebody would."""
+        if event_type_id not in self._silences:
+            self._silences[event_type_id] = _silence(event_type_id)
+        return self._silences[event_type_id]
+
     @property
     def fired(self) -> int:
-        """How many firings were noted."""
-        return sum(row.outcome == Outcome.FIRED for row in self._rows)
+        """How many events were published."""
+        return sum(row.event_id is not None and row.outcome != Outcome.RECOVERED for row in self._rows)
 
     def mark(self) -> int:
         """Return how far it has come, for `forget`."""
@@ -75,6 +84,14 @@ class Ledger:
             if row.outcome not in _BOUNDED or counted[key] < settings.TRIGGER_LEDGER_MOST_A_DAY:
                 kept.append(row)
         LedgerEntry.objects.bulk_create(reversed(kept), batch_size=500)
+
+
+def _silence(event_type_id: int) -> str:
+    entry = catalog_cache.get(event_type_id)
+    if not entry.queues:
+        return f"No queue takes {entry.code}, so nobody is told; route it under Queues."
+    answers = [told for _, told in hearers_asked.send(Event, event_type_id=event_type_id)]
+    return " ".join(told for told in answers if told)
 
 
 def _count(numbers: Counter[tuple[int, str]], today: date) -> dict[tuple[int, str], int]:

@@ -8,10 +8,12 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from events.models import Change, EvaluatorCall, Event, Firing, LedgerEntry, TriggerDay
+from events.models import Change, EvaluatorCall, Event, Firing, LedgerEntry, Queue, TriggerDay
 from events.objects import delete, report
 from events.triggers import evaluate_inbox, prune, tasks
 from events.triggers.conditions import Condition, Facts, Operator, became_met, judge
+from notifications.models import Endpoint, Subscription
+from tests.factories import WebhookSubscriptionFactory
 
 from .conftest import Rules, fired, outcomes
 
@@ -279,10 +281,20 @@ def test_retention_removes_what_is_old_and_keeps_what_fired_once(rules: Rules, s
     assert Firing.objects.count() == 1
 
 
-def test_a_fired_event_that_no_queue_takes_says_so(rules: Rules, types: Any) -> None:
+@pytest.mark.parametrize("case", ["heard", "no queue", "inactive", "paused queue", "endpoint off"])
+def test_an_event_that_nobody_hears_of_says_so(rules: Rules, types: Any, case: str) -> None:
     trigger = rules("change", RULE)
-    types["service.state_transitioned"].routes.all().delete()
+    subscription = WebhookSubscriptionFactory(name="ERP", queue=Queue.objects.get(name="billing"))
+    if case == "no queue":
+        types["service.state_transitioned"].routes.all().delete()
+    Subscription.objects.filter(pk=subscription.pk).update(is_active=case != "inactive")
+    Queue.objects.update(is_paused=case == "paused queue")
+    Endpoint.objects.update(is_active=case != "endpoint off")
     report_service("Active")
     report_service("Suspended")
     evaluate_inbox()
-    assert "No queue takes service.state_transitioned" in LedgerEntry.objects.get(trigger=trigger).detail
+    entry = LedgerEntry.objects.get(trigger=trigger)
+    expected = {"heard": "", "no queue": "No queue takes service.state_transitioned"}
+    told = expected.get(case, "Every subscription to it is inactive or paused: ERP.")
+    assert (entry.outcome, told in entry.detail) == ("fired" if case == "heard" else "inactive", True)
+    assert entry.event_id == fired()[0].pk
