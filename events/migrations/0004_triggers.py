@@ -19,6 +19,9 @@ def change_sources(apps, schema_editor):
     triggers.filter(source="inactivity", idle_days=None).update(idle_days=30)
     # None was evaluated so far; each is looked at again before it is switched on.
     triggers.update(is_active=False)
+    # What the rows deferred is checked now: a table with checks ahead cannot be altered.
+    schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    schema_editor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 class Migration(migrations.Migration):
