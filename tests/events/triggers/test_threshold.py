@@ -144,7 +144,7 @@ def test_twenty_reports_and_evaluators_at_once_tell_each_tier_once(catalog: dict
 STEP = st.tuples(st.integers(0, 130), st.sampled_from([JANUARY, FEBRUARY]), st.integers(0, 12), st.booleans())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=12))
 def test_any_sequence_of_reports_fires_each_once_only_event_exactly_once(
     rules: Rules, steps: list[Any]
