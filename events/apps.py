@@ -4,10 +4,10 @@ from django.apps import AppConfig
 
 
 class EventsConfig(AppConfig):
-    """Registers the app and its checks."""
+    """Registers the app, its checks, and what it does when others change."""
 
     name = "events"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from . import checks  # noqa: F401
+        """Register the system checks, and connect the signals."""
+        from . import checks, receivers  # noqa: F401

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from .models import EventType, Queue, Route
+from .models import EventType, Queue, Route, Trigger, TriggerCancellation
 from .schema import Checker
 from .schema import checker as compiled
 
@@ -40,6 +40,7 @@ class Entry:
     ordering_path: str
     schema: dict[str, Any]
     queues: tuple[Target, ...]
+    is_anchor: bool  # rules look at its events
 
     @cached_property
     def checker(self) -> Checker:
@@ -98,6 +99,10 @@ def _read() -> _Snapshot:
     for route in Route.objects.select_related("queue").order_by("queue__name"):
         queue = route.queue
         targets[route.event_type_id].append(Target(id=queue.pk, name=queue.name, is_ordered=queue.is_ordered))
+    anchors = {
+        *Trigger.objects.filter(is_active=True, anchor__isnull=False).values_list("anchor_id", flat=True),
+        *TriggerCancellation.objects.filter(trigger__is_active=True).values_list("event_type_id", flat=True),
+    }
     entries = [
         Entry(
             id=row.pk,
@@ -107,6 +112,7 @@ def _read() -> _Snapshot:
             ordering_path=row.ordering_path,
             schema=row.schema,
             queues=tuple(targets[row.pk]),
+            is_anchor=row.pk in anchors,
         )
         for row in EventType.objects.defer("sample", "description")
     ]
@@ -125,7 +131,7 @@ def _changed(**_signal: Any) -> None:
     transaction.on_commit(clear, robust=True)
 
 
-for _model in (EventType, Queue, Route):
+for _model in (EventType, Queue, Route, Trigger, TriggerCancellation):
     post_save.connect(_changed, sender=_model, dispatch_uid=f"catalog_cache.{_model.__name__}.save")
     post_delete.connect(_changed, sender=_model, dispatch_uid=f"catalog_cache.{_model.__name__}.delete")
 m2m_changed.connect(_changed, sender=Route, dispatch_uid="catalog_cache.routes")

@@ -7,17 +7,17 @@
 3. A wake-up that is lost costs time only: the inbox entry is written with the event.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from . import wake
+from . import changes, wake
 from .draft import Draft, Prepared, prepare
 from .idempotency import first_uses, same
 from .insert import insert
-from .models import Event, Subscriber
+from .models import AnchorEntry, Event, Subscriber
 from .refusals import BatchRefused, PublishError
 
 __all__ = ["Draft", "Published", "publish", "publish_each", "publish_many"]
@@ -108,6 +108,7 @@ def _write(rows: Sequence[Prepared], publisher_id: int | None) -> list[Published
     made = insert(rows, publisher_id)
     if made:
         wake.after_commit(len(made))
+        _show_to_rules(made[row.uid] for row in rows if row.uid in made and row.entry.is_anchor)
     repeated = [row.draft.idempotency_key for row in rows if row.uid not in made]
     firsts = first_uses(publisher_id or 0, repeated) if repeated else {}
     outcomes: list[Published | PublishError] = []
@@ -121,3 +122,11 @@ def _write(rows: Sequence[Prepared], publisher_id: int | None) -> list[Published
         except PublishError as conflict:
             outcomes.append(conflict)
     return outcomes
+
+
+def _show_to_rules(events: Iterable[Event]) -> None:
+    """Have triggers look at events of the types that they wait for."""
+    entries = [AnchorEntry(event=event) for event in events]
+    if entries:
+        AnchorEntry.objects.bulk_create(entries)
+        changes.after_commit(len(entries))

@@ -8,3 +8,7 @@ event_published = Signal()
 
 # Sent by `manage.py sync_catalog` once the event types are rows.
 catalog_synced = Signal()
+
+# Sent by `Event` with `event_type_id` before the ledger says that a trigger fired. Whoever answers tells in a sentence
+# why nobody would hear of the event, or returns an empty text.
+hearers_asked = Signal()

@@ -17,6 +17,7 @@ from django.db.models import Model
 
 from . import catalog, kinds
 from .models import EventType, Queue, Route, Token
+from .triggers import builtins
 
 TYPE_FIELDS = [
     "label",
@@ -43,7 +44,7 @@ class SyncReport:
 
 
 @transaction.atomic
-def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.BUILTIN) -> SyncReport:
+def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.SHIPPED) -> SyncReport:
     """Make the rows of built-in event types, and their tokens, equal to the catalog; safe to repeat."""
     # A statement of its own: whoever waited here must see what the one before committed.
     with connection.cursor() as cursor:
@@ -65,6 +66,7 @@ def sync(specs: Sequence[catalog.EventTypeSpec] = catalog.BUILTIN) -> SyncReport
 
     kinds.sync()
     touched = {row.code for row in changed} | _sync_tokens(specs, builtin | {row.code: row for row in new})
+    builtins.sync()
     if not Queue.objects.exists():
         _create_queues([*rows.values(), *new])
     created = len(new)

@@ -209,5 +209,9 @@ Q_CLUSTER: dict[str, Any] = {
     },
 }
 
+# Why triggers did, or did not, fire is kept so long; see docs/triggers.md.
+TRIGGER_LEDGER_DAYS = env.int("TRIGGER_LEDGER_DAYS", default=90)
+TRIGGER_LEDGER_MOST_A_DAY = env.int("TRIGGER_LEDGER_MOST_A_DAY", default=10_000)
+
 LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 LOGGING = logs.configuration(LOG_FORMAT)

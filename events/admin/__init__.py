@@ -1,6 +1,6 @@
 """The console's pages for what happened, and who may touch it."""
 
-from . import apikeys, billing_objects, catalog, changes, event, kinds, objects, parties, queues
+from . import apikeys, billing_objects, catalog, changes, event, firings, kinds, parties, queues, trigger
 
 __all__ = [
     "apikeys",
@@ -8,8 +8,9 @@ __all__ = [
     "catalog",
     "changes",
     "event",
+    "firings",
     "kinds",
-    "objects",
     "parties",
     "queues",
+    "trigger",
 ]

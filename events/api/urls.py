@@ -8,11 +8,16 @@ from .configuration import GrantViewSet, QueueViewSet, SubscriberViewSet
 from .events import EventBatchView, EventsView
 from .objects import ActivityView, ObjectBatchView, ObjectsView, ObjectView
 from .openapi import DocsView
+from .triggers import BackTestViewSet, FiringViewSet, LedgerViewSet, TriggerViewSet
 
 router = SimpleRouter()
 router.register("queues", QueueViewSet)
 router.register("subscribers", SubscriberViewSet)
 router.register("grants", GrantViewSet)
+router.register("triggers", TriggerViewSet)
+router.register("back-tests", BackTestViewSet)
+router.register("firings", FiringViewSet)
+router.register("trigger-ledger", LedgerViewSet)
 
 urlpatterns = [
     path("events/", EventsView.as_view(), name="events"),

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 Operation = Literal["create", "update", "delete"]
-Source = Literal["posted", "object_change", "threshold", "schedule", "inactivity"]
+Source = Literal["posted", "object_change", "threshold", "schedule", "inactivity", "chained"]
 
 
 class Kind(StrEnum):

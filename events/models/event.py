@@ -24,6 +24,7 @@ class Event(models.Model):
         THRESHOLD = "threshold", "Threshold"
         SCHEDULE = "schedule", "Schedule"
         INACTIVITY = "inactivity", "Inactivity"
+        CHAINED = "chained", "Another event"
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)

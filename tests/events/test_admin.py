@@ -421,8 +421,3 @@ class TestEvents:
 def test_json_is_indented_with_its_numbers_as_written() -> None:
     assert pretty('{"a":19.90,"b":[-0,1E5]}') == '{\n  "a": 19.90,\n  "b": [\n    -0,\n    1E5\n  ]\n}'
     assert pretty("not json") == "not json"
-
-
-def test_triggers_say_that_they_are_not_evaluated_yet(console: Client, types: dict[str, EventType]) -> None:
-    html = console.get(reverse("admin:events_trigger_add")).text
-    assert "This release stores triggers and does not evaluate them yet" in html

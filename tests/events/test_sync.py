@@ -13,7 +13,7 @@ from events import catalog
 from events.models import EventType, Queue, Route, Token
 from events.sync import SyncReport, sync
 
-CODES = [spec.code for spec in catalog.BUILTIN]
+CODES = [spec.code for spec in catalog.SHIPPED]
 
 
 @pytest.mark.django_db
@@ -24,10 +24,10 @@ class TestSync:
         EventType.objects.all().delete()
 
     def test_the_first_sync_creates_types_tokens_and_queues(self) -> None:
-        assert sync() == SyncReport(created=17, updated=0, unchanged=0, retired=0)
+        assert sync() == SyncReport(created=23, updated=0, unchanged=0, retired=0)
 
         assert set(EventType.objects.filter(is_builtin=True).values_list("code", flat=True)) == set(CODES)
-        for spec in catalog.BUILTIN:
+        for spec in catalog.SHIPPED:
             row = EventType.objects.get(code=spec.code)
             assert row.schema == catalog.schema(spec)
             assert row.sample == catalog.sample(spec)
@@ -47,10 +47,10 @@ class TestSync:
         before = [list(model.objects.order_by("pk").values()) for model in (EventType, Token, Queue, Route)]
 
         # The savepoint and its release, the lock, retired types, types, kinds, tokens, "is there a queue?".
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(12):
             report = sync()
 
-        assert report == SyncReport(created=0, updated=0, unchanged=17, retired=0)
+        assert report == SyncReport(created=0, updated=0, unchanged=23, retired=0)
         after = [list(model.objects.order_by("pk").values()) for model in (EventType, Token, Queue, Route)]
         assert after == before
 
@@ -62,7 +62,7 @@ class TestSync:
         Token.objects.filter(event_type__code="sim.dormant", name="sim.iccid").update(kind="integer")
         Token.objects.filter(event_type__code="invoice.posted", name="invoice.total").delete()
 
-        assert sync() == SyncReport(created=0, updated=2, unchanged=15, retired=0)
+        assert sync() == SyncReport(created=0, updated=2, unchanged=21, retired=0)
 
         row = EventType.objects.get(code="invoice.posted")
         assert (row.label, row.is_active, row.retention_days) == ("Invoice Posted", False, 7)
@@ -77,7 +77,7 @@ class TestSync:
         Token.objects.create(event_type=posted, name="invoice.cost_centre", group="invoice", kind="string")
         Queue.objects.filter(name="bulk").delete()
 
-        assert sync() == SyncReport(created=0, updated=0, unchanged=17, retired=0)
+        assert sync() == SyncReport(created=0, updated=0, unchanged=23, retired=0)
 
         assert own.tokens.count() == 1
         assert EventType.objects.filter(code="meter.read", is_builtin=False, is_active=True).exists()
@@ -87,7 +87,7 @@ class TestSync:
     def test_an_administrators_type_under_a_built_in_code_stays_theirs(self) -> None:
         EventType.objects.create(code="sim.dormant", label="Ours", resource="sim", operation="create")
 
-        assert sync() == SyncReport(created=16, updated=0, unchanged=1, retired=0)
+        assert sync() == SyncReport(created=22, updated=0, unchanged=1, retired=0)
 
         assert EventType.objects.get(code="sim.dormant").label == "Ours"
         assert not Token.objects.filter(event_type__code="sim.dormant").exists()
@@ -95,16 +95,16 @@ class TestSync:
     def test_a_type_that_is_no_longer_shipped_is_retired_once(self) -> None:
         sync()
 
-        assert sync(catalog.BUILTIN[1:]) == SyncReport(created=0, updated=0, unchanged=16, retired=1)
-        assert sync(catalog.BUILTIN[1:]).retired == 0
+        assert sync(catalog.SHIPPED[1:]) == SyncReport(created=0, updated=0, unchanged=22, retired=1)
+        assert sync(catalog.SHIPPED[1:]).retired == 0
 
-        row = EventType.objects.get(code=catalog.BUILTIN[0].code)
+        row = EventType.objects.get(code=catalog.SHIPPED[0].code)
         assert (row.is_builtin, row.is_active, row.tokens.exists()) == (False, False, True)
 
     def test_the_command_prints_the_counts(self) -> None:
         out = StringIO()
         call_command("sync_catalog", stdout=out)
-        assert out.getvalue() == "Event types: 17 created, 0 updated, 0 unchanged, 0 retired.\n"
+        assert out.getvalue() == "Event types: 23 created, 0 updated, 0 unchanged, 0 retired.\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,5 +121,5 @@ def test_concurrent_syncs_take_turns() -> None:
     with ThreadPoolExecutor(4) as pool:
         created = list(pool.map(one, range(4)))
 
-    assert sorted(created) == [0, 0, 0, 17]
-    assert (EventType.objects.count(), Queue.objects.count()) == (17, 2)
+    assert sorted(created) == [0, 0, 0, 23]
+    assert (EventType.objects.count(), Queue.objects.count()) == (23, 2)

@@ -1,0 +1,125 @@
+"""Fire a rule: its key, its event and its ledger row in one savepoint, so that it happens whole and once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from events.models import EventType, Firing
+from events.publish import publish
+from events.refusals import InactiveEventType, PublishError
+
+from .conditions import Verdict
+from .ledger import Ledger, Outcome
+from .payloads import Material, build
+from .rules import Rule
+
+MOST_DEEP = 5
+_CLAIM = f"""
+INSERT INTO {Firing._meta.db_table} (trigger_id, kind, external_id, tier, period, depth)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occasion:
+    """What a rule fires for. `tier` and `period` are part of its key; `source` is that of the event."""
+
+    kind: str
+    external_id: str
+    account: str
+    source: str
+    material: Callable[[], Material]
+    tier: str = ""
+    period: str = ""
+    occurred_at: datetime | None = None
+    change_id: int | None = None
+    depth: int = 0
+    detail: str = ""
+    is_covered: bool = False
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What the ledger keeps of it."""
+        return {
+            "kind": self.kind,
+            "external_id": self.external_id,
+            "account": self.account,
+            "tier": self.tier,
+            "period": self.period,
+            "change_id": self.change_id,
+        }
+
+
+def fire(rule: Rule, occasion: Occasion, ledger: Ledger, verdict: Verdict | None = None) -> int | None:
+    """Publish the rule's event unless it was published for this key before; return the event's id.
+
+    What stops it is in the ledger: already fired, the event type is off, or the payload is refused.
+    """
+    findings = verdict.findings if verdict else ()
+    try:
+        with transaction.atomic():
+            firing_id = _claim(rule, occasion)
+            if firing_id is None:
+                ledger.note(
+                    rule.id, Outcome.ALREADY, detail=_already(occasion), findings=findings, **occasion.where
+                )
+                return None
+            if occasion.is_covered:
+                detail = "A higher threshold was crossed by the same report, and only the highest is told."
+                ledger.note(rule.id, Outcome.ALREADY, detail=detail, findings=findings, **occasion.where)
+                return None
+            event_id = tell(rule, rule.row.event_type, occasion)
+            Firing.objects.filter(pk=firing_id).update(event_id=event_id)
+    except InactiveEventType as refusal:
+        ledger.note(rule.id, Outcome.INACTIVE, detail=refusal.detail, findings=findings, **occasion.where)
+        return None
+    except PublishError as refusal:
+        told = " ".join(each.detail for each in refusal.errors[:3])
+        detail = f"{rule.row.event_type.code} was refused: {told}"
+        ledger.note(rule.id, Outcome.FAULTY, detail=detail, findings=findings, **occasion.where)
+        return None
+    silence = ledger.silence(rule.row.event_type_id)
+    outcome = Outcome.INACTIVE if silence else Outcome.FIRED
+    detail = f"{occasion.detail} {silence}".strip()
+    ledger.note(rule.id, outcome, detail=detail, findings=findings, event_id=event_id, **occasion.where)
+    return event_id
+
+
+def tell(rule: Rule, event_type: EventType, occasion: Occasion) -> int:
+    """Publish an event of the type about the occasion; raise the PublishError that refuses it."""
+    is_own = event_type.pk == rule.row.event_type_id
+    data = build(event_type, rule.fields if is_own else {}, occasion.material())
+    published = publish(
+        event_type.code,
+        data,
+        account=occasion.account,
+        ordering_key=_ordering_key(event_type, occasion),
+        occurred_at=occasion.occurred_at,
+        source=occasion.source,
+    )
+    return int(published.event.pk)
+
+
+def _claim(rule: Rule, occasion: Occasion) -> int | None:
+    with connection.cursor() as cursor:
+        key: list[str | int] = [rule.id, occasion.kind, occasion.external_id]
+        key += [occasion.tier, occasion.period, occasion.depth]
+        cursor.execute(_CLAIM, key)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _already(occasion: Occasion) -> str:
+    tier = f" for {occasion.tier.replace(':', ' at ')}" if occasion.tier else ""
+    period = f" in the period {occasion.period}" if occasion.period else ""
+    return f"It fired before{tier}{period}."
+
+
+def _ordering_key(event_type: EventType, occasion: Occasion) -> str:
+    """What an event type without a rule of its own is kept in order with: its account, else its object."""
+    if event_type.ordering_prefix:
+        return ""
+    return f"account:{occasion.account}" if occasion.account else f"{occasion.kind}:{occasion.external_id}"
