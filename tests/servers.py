@@ -10,7 +10,7 @@ from pytest_django import Settings
 from notifications.sinks.https_sink import HttpsSink
 from notifications.sinks.smtp_sink import SmtpSink
 from notifications.transports import connections
-from smtpprofiles import sender
+from smtpprofiles import oauth, sender
 
 RECEIVER = "receiver.example.test"
 MAIL_SERVER = "mail.example.test"
@@ -26,6 +26,7 @@ def closed_connections() -> Iterator[None]:
     yield
     connections.close_all()
     sender.close()
+    oauth.forget_all()
 
 
 @pytest.fixture(scope="session")
