@@ -73,9 +73,9 @@ def _locked(model: type[D], ids: Iterable[int]) -> list[D]:
 
 
 def _rows(model: type[D], ids: Iterable[int]) -> list[D]:
-    secret = "secret" if model is Endpoint else "password"
+    secrets = ["secret"] if model is Endpoint else SmtpProfile.secrets()
     found = model._default_manager.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
-    return list(found.defer(secret))
+    return list(found.defer(*secrets))
 
 
 def _note(chosen: list[D], verb: str, actor: Actor, reason: str) -> None:

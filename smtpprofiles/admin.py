@@ -8,7 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from .models import SmtpProfile, ascii_only
+from .models import SmtpProfile
+from .validators import ascii_only
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[SmtpProfile]
@@ -76,7 +77,7 @@ class SmtpProfileAdmin(_ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SmtpProfile]:
         """Without the passwords: nothing here reads them, and one that no key opens breaks no page."""
-        return super().get_queryset(request).defer("password")
+        return super().get_queryset(request).defer(*SmtpProfile.secrets())
 
     def save_model(self, request: HttpRequest, obj: SmtpProfile, form: Any, change: bool) -> None:
         """Save; the default that it replaces, if any, stops being one in the same transaction."""

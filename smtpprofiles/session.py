@@ -1,6 +1,5 @@
 """One connection to one mail server: Django's own SMTP backend with our socket, CA, clock and transcript."""
 
-import base64
 import smtplib
 import socket
 import ssl
@@ -13,56 +12,9 @@ from django.core.mail.backends.smtp import EmailBackend
 
 from . import guard
 from .account import Phase, Security, SmtpAccount
-from .deadline import Deadline
+from .addresses import NotTakenHere
 from .tls import client_context
-
-_TRANSCRIPT_LIMIT = 16_000
-
-
-class Trail:
-    """How far one conversation has come, and what was said in it, without the credentials."""
-
-    def __init__(self, deadline: Deadline, account: SmtpAccount) -> None:
-        self.deadline = deadline
-        self.phase = Phase.CONNECT
-        self.address = ""
-        self._lines: list[str] = []
-        self._size = 0
-        secret = account.password.encode()
-        plain = b"\0" + account.username.encode() + b"\0" + secret
-        spellings = (account.password, base64.b64encode(secret).decode(), base64.b64encode(plain).decode())
-        self._secrets = [text for text in spellings if account.password]
-
-    def client(self, line: str) -> None:
-        """Note what we said; everything but the method's name is hidden while logging in."""
-        if self.phase is Phase.AUTH:
-            method = line.split(" ")[1] if line.upper().startswith("AUTH ") else ""
-            line = f"AUTH {method} ****" if method else "****"
-        self._add(f"C: {line}")
-
-    def server(self, code: int, text: bytes) -> None:
-        """Note what the server said."""
-        for line in text.decode("utf-8", "replace").split("\n"):
-            self._add(f"S: {code} {self.mask(line)}")
-
-    def note(self, line: str) -> None:
-        """Note what happened outside the dialogue."""
-        self._add(f"-- {line}")
-
-    def mask(self, text: str) -> str:
-        """The text without the password, should the server have repeated it."""
-        for secret in self._secrets:
-            text = text.replace(secret, "****")
-        return text.replace("\0", "")
-
-    def transcript(self) -> str:
-        """The dialogue, a line each, cut where it grows out of hand."""
-        return "\n".join(self._lines)
-
-    def _add(self, line: str) -> None:
-        self._size += len(line) + 1
-        if self._size <= _TRANSCRIPT_LIMIT:
-            self._lines.append(line)
+from .trail import Trail, xoauth2
 
 
 class _GuardedSmtp(smtplib.SMTP):
@@ -76,7 +28,7 @@ class _GuardedSmtp(smtplib.SMTP):
         sock = guard.connect(
             host,
             port,
-            timeout=trail.deadline.remaining() or 0.001,
+            timeout=min(self.session.account.connect_seconds, trail.deadline.remaining() or 0.001),
             allowed_networks=guard.networks(tuple(settings.SMTP_ALLOWED_NETWORKS), "SMTP_ALLOWED_NETWORKS"),
             connect_to=guard.connect_to_map(tuple(settings.OUTBOUND_CONNECT_TO)),
             setting="SMTP_ALLOWED_NETWORKS",
@@ -112,10 +64,16 @@ class _GuardedSmtp(smtplib.SMTP):
         self.ehlo_or_helo_if_needed()
         return answer
 
-    def login(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+    def login(self, user: str, password: str, **kwargs: Any) -> tuple[int, bytes]:
         self.ehlo_or_helo_if_needed()
         self.session.trail.phase = Phase.AUTH
-        return super().login(*args, **kwargs)
+        if self.session.account.grant is None:
+            return super().login(user, password, **kwargs)
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        if "XOAUTH2" not in offered:
+            raise smtplib.SMTPNotSupportedError("XOAUTH2")
+        # A challenge says, in base64, why the token is refused; the empty answer ends it with the reply.
+        return self.auth("XOAUTH2", lambda challenge=None: "" if challenge else xoauth2(user, password))
 
     def putcmd(self, cmd: str, args: str = "") -> None:
         self.session.trail.client(f"{cmd} {args}".strip())
@@ -145,13 +103,13 @@ class SmtpSession(EmailBackend):
     connection: _GuardedSmtp | None
     _partial_connection: _GuardedSmtp | None
 
-    def __init__(self, account: SmtpAccount) -> None:
+    def __init__(self, account: SmtpAccount, *, token: str = "") -> None:
         # Never None: Django would fall back to the global EMAIL_HOST_USER and _PASSWORD.
         super().__init__(
             host=account.host,
             port=account.port,
             username=account.username or "",
-            password=account.password or "",
+            password=token or account.password or "",
             use_tls=account.security is Security.STARTTLS,
             use_ssl=account.security is Security.TLS,
             timeout=account.timeout_seconds,
@@ -194,14 +152,12 @@ class SmtpSession(EmailBackend):
     def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
         """Give one message for one recipient to the server, and return its last reply, good or bad.
 
-        `trail.phase` is the step that the reply belongs to.
+        `trail.phase` is the step that the reply belongs to. Raises addresses.NotTakenHere.
         """
         smtp = self.connection
         assert smtp is not None, "open() first"
         smtp.ehlo_or_helo_if_needed()
-        options = " BODY=8BITMIME" if not message.isascii() and smtp.has_extn("8bitmime") else ""
-        if smtp.has_extn("size"):
-            options += f" SIZE={len(message)}"
+        options = self._options(message, (sender, recipient))
         self.trail.phase = Phase.MAIL
         code, text = smtp.docmd("MAIL", f"FROM:<{sender}>{options}")
         if not 200 <= code <= 299:
@@ -218,6 +174,20 @@ class SmtpSession(EmailBackend):
         self.trail.client(f"({len(message)} bytes of message)")
         smtp.send(message)
         return smtp.getreply()
+
+    def _options(self, message: bytes, addresses: tuple[str, ...]) -> str:
+        smtp = self.connection
+        assert smtp is not None, "open() first"
+        smtp.command_encoding = "ascii"
+        options = " BODY=8BITMIME" if not message.isascii() and smtp.has_extn("8bitmime") else ""
+        if smtp.has_extn("size"):
+            options += f" SIZE={len(message)}"
+        for address in addresses:
+            if not address.isascii():
+                if not smtp.has_extn("smtputf8"):
+                    raise NotTakenHere(address)
+                smtp.command_encoding = "utf-8"
+        return options + (" SMTPUTF8" if smtp.command_encoding == "utf-8" else "")
 
     def abandon(self) -> None:
         """Close at once, without a word to the server."""

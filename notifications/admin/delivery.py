@@ -16,6 +16,7 @@ from events.admin.page import RecordPage, at, clip, count, reason_of, short
 from events.models import Event
 from notifications import operate, why
 from notifications.models import AuditEntry, Delivery
+from smtpprofiles.models import SmtpProfile
 
 from . import story, target
 from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
@@ -93,7 +94,9 @@ class DeliveryAdmin(RecordPage[Delivery]):
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
             .defer(
-                "channel__endpoint__secret", "channel__endpoint__ca_certificate", "channel__profile__password"
+                "channel__endpoint__secret",
+                "channel__endpoint__ca_certificate",
+                *SmtpProfile.secrets("channel__profile__"),
             )
         )
 

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from events.admin.page import RecordPage, at
 from notifications.models import Attempt, Channel, Delivery, Lane, Runner
+from smtpprofiles.models import SmtpProfile
 
 
 @admin.register(Channel)
@@ -54,7 +55,9 @@ class ChannelAdmin(RecordPage[Channel]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Without secrets."""
         related = super().get_queryset(request).select_related("endpoint", "profile")
-        return related.defer("endpoint__secret", "endpoint__ca_certificate", "profile__password")
+        return related.defer(
+            "endpoint__secret", "endpoint__ca_certificate", *SmtpProfile.secrets("profile__")
+        )
 
     @admin.display(description="channel")
     def name(self, row: Channel) -> str:

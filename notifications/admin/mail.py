@@ -11,6 +11,7 @@ from notifications.forms import EmailTemplateForm
 from notifications.liquid_filters import OURS
 from notifications.models import EmailTemplate, ProfileRule
 from notifications.tokens import legal_tokens
+from smtpprofiles.models import SmtpProfile
 
 LIQUID_HELP = format_html(
     "A token is written {}, with a filter {}. Conditions: {}. Of filters there are those of Liquid and {}.",
@@ -83,5 +84,8 @@ class ProfileRuleAdmin(Page[ProfileRule]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileRule]:
         """Without the passwords: nothing here reads them."""
         return (
-            super().get_queryset(request).select_related("event_type", "profile").defer("profile__password")
+            super()
+            .get_queryset(request)
+            .select_related("event_type", "profile")
+            .defer(*SmtpProfile.secrets("profile__"))
         )

@@ -14,6 +14,7 @@ from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
 from notifications.models import Filter, Parameter, Recipient, Subscription
 from notifications.parameter_form import ParameterForm
+from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
 
@@ -122,9 +123,9 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Name endpoints and profiles without reading their secrets."""
-        secrets = {"endpoint": "secret", "profile": "password"}
+        secrets = {"endpoint": ["secret"], "profile": SmtpProfile.secrets()}
         if db_field.name in secrets:
-            kwargs["queryset"] = db_field.remote_field.model.objects.defer(secrets[db_field.name])
+            kwargs["queryset"] = db_field.remote_field.model.objects.defer(*secrets[db_field.name])
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

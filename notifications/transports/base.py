@@ -41,14 +41,15 @@ class Outcome:
     started_at: datetime  # UTC
     duration: timedelta
     status_code: int | None = None  # HTTP or SMTP
-    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, protocol, recipient, redirect,
-    # reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
+    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, oauth, protocol, provider, recipient,
+    # redirect, reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
     error_class: str = ""
     detail: str = ""  # one plain sentence for support staff
     retry_after: timedelta | None = None  # the other side's wish, at most LONGEST_RETRY_AFTER
     address: str = ""  # "203.0.113.7:443"
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
+    provider_id: str = ""  # what a provider of mail calls the message that it took
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
 
     def without(self, secrets: tuple[str, ...]) -> "Outcome":

@@ -33,7 +33,7 @@ def account():
 
 
 def over(account):
-    return EmailTransport(account, from_address="billing@example.test")
+    return EmailTransport(replace(account, sender="billing@example.test"))
 
 
 @pytest.fixture
@@ -303,7 +303,6 @@ def test_a_connection_is_not_used_again_after_a_failure(smtp_sink, transport):
         "<ada@example.com>",
         "ada@example.com,eve@example.com",
         "ada@example.com> SIZE=1",
-        "ädä@example.com",
         "ada",
         "",
     ],
@@ -312,6 +311,29 @@ def test_a_recipient_that_is_no_address_is_rejected_unsent(smtp_sink, transport,
     outcome = transport.send(replace(MESSAGE, recipient=recipient))
     assert (outcome.verdict, outcome.error_class) == (Verdict.REJECTED, "recipient")
     assert smtp_sink.connections == 0
+
+
+def test_letters_outside_ascii_before_the_at_are_refused_clearly_where_the_server_takes_none(
+    smtp_sink, transport
+):
+    outcome = transport.send(replace(MESSAGE, recipient="ädä@example.com"))
+    assert (outcome.verdict, outcome.error_class) == (Verdict.REJECTED, "recipient")
+    assert "does not offer SMTPUTF8" in outcome.detail
+    assert "Write another address" in outcome.detail
+    assert smtp_sink.count == 0
+
+
+def test_letters_outside_ascii_before_the_at_go_out_where_the_server_offers_smtputf8(settings, account):
+    with SmtpSink(takes_utf8=True) as sink:
+        lead_here(settings, sink)
+        transport = over(replace(account, security=Security.NONE, username="", password=""))
+        assert transport.send(replace(MESSAGE, recipient="ädä@bücher.example")).verdict is Verdict.DELIVERED
+        assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
+        transport.close()
+    assert [mail.recipients for mail in sink.mails] == [
+        ("ädä@xn--bcher-kva.example",),
+        ("ada@example.com",),
+    ]
 
 
 def test_an_international_domain_goes_out_in_ascii(smtp_sink, transport):
