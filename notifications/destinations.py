@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from smtpprofiles import rotation
 from smtpprofiles.choices import OnUnknown
 from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
@@ -74,8 +73,7 @@ class Directory:
         known_ones = [known for key in destinations if (known := self._senders.get(key))]
         if len(known_ones) == len(destinations) and all(now - read < KEPT_FOR for read, *_ in known_ones):
             return
-        for profile_id, token in rotation.take().items():
-            SmtpProfile.objects.filter(pk=profile_id).update(oauth_refresh_token=token)
+        SmtpProfile.keep_new_refresh_tokens()
         for key, version in _versions(destinations):
             known = self._senders.get(key)
             if known and self._versions.get(key) == version:

@@ -38,7 +38,9 @@ class Profiles:
         rows = SmtpProfile.objects.values_list(
             "pk", "is_default", "is_active", "paused_reason", "fallback_id"
         )
-        default, fallbacks, in_use = None, {}, set()
+        default: int | None = None
+        fallbacks: dict[int, int | None] = {}
+        in_use: set[int] = set()
         for pk, is_default, is_active, paused_reason, fallback in rows:
             default = pk if is_default else default
             fallbacks[pk] = fallback

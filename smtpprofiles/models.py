@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from . import vet
+from . import rotation, vet
 from .account import Account, Authentication, Security
 from .accounts import account_of
 from .choices import AuthenticationChoice, KindChoice, OnUnknown, SecurityChoice
@@ -219,6 +219,12 @@ class SmtpProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def keep_new_refresh_tokens(cls) -> None:
+        """Write down what token servers put in the place of refresh tokens since this was last called."""
+        for pk, token in rotation.take().items():
+            cls.objects.filter(pk=pk).update(oauth_refresh_token=token)
 
     def clean(self) -> None:
         """What its kind and its way of logging in need is there, and its fallbacks lead in no circle."""

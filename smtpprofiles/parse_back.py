@@ -3,7 +3,7 @@
 import email.policy
 from email.message import EmailMessage as Parsed
 from email.parser import BytesParser
-from typing import cast
+from typing import Any, cast
 
 from django.core.mail import EmailMultiAlternatives
 
@@ -18,7 +18,7 @@ _NOT_PASSED_ON = {
 
 def parse_back(message: bytes, *, recipient: str, provider: Provider) -> EmailMultiAlternatives:
     """Return the mail that an RFC 5322 text stands for, to this one recipient."""
-    parsed = cast(Parsed, BytesParser(Parsed, policy=email.policy.default).parsebytes(message))
+    parsed = BytesParser(Parsed, policy=email.policy.default).parsebytes(message)
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     headers = {
         name: str(value) for name, value in parsed.items() if name.lower() not in _NOT_PASSED_ON
@@ -42,5 +42,5 @@ def parse_back(message: bytes, *, recipient: str, provider: Provider) -> EmailMu
     return mail
 
 
-def _content(part: Parsed | None) -> str:
+def _content(part: Any) -> str:
     return str(part.get_content()) if part is not None else ""

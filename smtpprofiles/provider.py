@@ -2,12 +2,14 @@
 
 import os
 import threading
+import warnings
 
 import requests
 from anymail.backends.base_requests import AnymailRequestsBackend
 from anymail.exceptions import (
     AnymailConfigurationError,
     AnymailError,
+    AnymailNotSupportedWarning,
     AnymailRecipientsRefused,
     AnymailRequestsAPIError,
 )
@@ -44,7 +46,7 @@ def send(  # noqa: PLR0911 - a decision list
             mail = parse_back(message, recipient=recipient, provider=provider)
             current.headers = {"Idempotency-Key": mail.extra_headers[provider.message_id_header]}
             _backend(account).send_messages([mail])
-            return _answered(account, mail.anymail_status)
+            return _answered(account, mail.anymail_status)  # type: ignore[attr-defined]
         except Unreached as error:
             status = SendStatus.PROFILE_FAULT if error.error_class in _FAULTS else SendStatus.TEMPORARY
             return _unanswered(account, status, Phase.CONNECT, error.error_class, str(error))

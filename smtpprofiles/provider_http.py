@@ -172,7 +172,7 @@ class _Adapter(HTTPAdapter):
             raise Lost("reset", broken) from error
         if current.is_late:
             raise Lost("timeout", late)
-        response._content, response._content_consumed = content, True
+        cast(Any, response)._content, cast(Any, response)._content_consumed = content, True
         return response
 
 
@@ -187,4 +187,4 @@ class GuardedSession(requests.Session):
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send without following a redirect."""
-        return super().request(*args, **cast(dict[str, Any], kwargs | {"allow_redirects": False}))
+        return super().request(*args, **(kwargs | {"allow_redirects": False}))

@@ -203,10 +203,15 @@ def _opened(session: SmtpSession, trail: Trail) -> SmtpSession:
     return session
 
 
-def _token(grant: TokenGrant, trail: Trail) -> str:
-    token = access_token(
-        grant, deadline_seconds=trail.deadline.remaining(), on_new_refresh_token=rotation.noting(grant.owner)
+def fetch_token(grant: TokenGrant, deadline: Deadline) -> str:
+    """An access token, and a new refresh token kept for whoever writes it down. TokenRefused, TokenUnavailable."""
+    return access_token(
+        grant, deadline_seconds=deadline.remaining(), on_new_refresh_token=rotation.noting(grant.owner)
     )
+
+
+def _token(grant: TokenGrant, trail: Trail) -> str:
+    token = fetch_token(grant, trail.deadline)
     trail.hide(token)
     trail.note("an access token is at hand")
     return token

@@ -92,6 +92,12 @@ class _GuardedSmtpOverTls(smtplib.SMTP_SSL, _GuardedSmtp):
         self.session = session
         smtplib.SMTP_SSL.__init__(self, *args, **kwargs)
 
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = super()._get_socket(host, port, timeout)
+        self.session.trail.note("TLS established")
+        self.session.trail.phase = Phase.GREETING
+        return sock
+
 
 class SmtpSession(EmailBackend):
     """One connection for one account, used by one thread at a time.

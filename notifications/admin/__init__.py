@@ -1,6 +1,17 @@
 """The console's pages for who is told, and how it went."""
 
-from . import audit, delivery, endpoint, engine, event, event_type, mail, profile, subscription
+from . import (
+    audit,
+    delivery,
+    endpoint,
+    engine,
+    event,
+    event_type,
+    mail,
+    profile,
+    profile_rule,
+    subscription,
+)
 
 __all__ = [
     "audit",
@@ -11,5 +22,6 @@ __all__ = [
     "event_type",
     "mail",
     "profile",
+    "profile_rule",
     "subscription",
 ]

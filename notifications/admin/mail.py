@@ -1,4 +1,4 @@
-"""Email templates, and the rules that pick an SMTP profile."""
+"""Email templates."""
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -9,9 +9,8 @@ from django.utils.safestring import SafeString
 from events.admin.page import Page
 from notifications.forms import EmailTemplateForm
 from notifications.liquid_filters import OURS
-from notifications.models import EmailTemplate, ProfileRule
+from notifications.models import EmailTemplate
 from notifications.tokens import legal_tokens
-from smtpprofiles.models import SmtpProfile
 
 LIQUID_HELP = format_html(
     "A token is written {}, with a filter {}. Conditions: {}. Of filters there are those of Liquid and {}.",
@@ -68,24 +67,3 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
             (("{{ " + token.name + " }}", token.description, token.sample[:60]) for token in legal.values()),
         )
         return format_html('<table class="tokens"><tbody>{}</tbody></table>', lines)
-
-
-@admin.register(ProfileRule)
-class ProfileRuleAdmin(Page[ProfileRule]):
-    """Which mails leave by which profile, unless their subscription names its own."""
-
-    list_display = ["event_type", "profile"]
-    list_filter = ["profile"]
-    list_select_related = ["event_type", "profile"]
-    search_fields = ["event_type__code", "profile__name"]
-    search_help_text = "Event type or profile"
-    autocomplete_fields = ["event_type", "profile"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileRule]:
-        """Without the passwords: nothing here reads them."""
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("event_type", "profile")
-            .defer(*SmtpProfile.secrets("profile__"))
-        )

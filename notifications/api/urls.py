@@ -13,11 +13,14 @@ from .event_types import (
 )
 from .events import EventWithDeliveriesView
 from .preview import PreviewView
+from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
 from .subscriptions import SubscriptionViewSet
 
 router = SimpleRouter()
 router.register("endpoints", EndpointViewSet)
 router.register("subscriptions", SubscriptionViewSet)
+router.register("smtp-profiles", SmtpProfileViewSet)
+router.register("profile-rules", ProfileRuleViewSet)
 
 urlpatterns = [
     re_path(r"^events/(?P<public_id>evt_\w+)/$", EventWithDeliveriesView.as_view(), name="event"),

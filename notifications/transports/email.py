@@ -3,8 +3,8 @@
 import time
 from datetime import timedelta
 
-from smtpprofiles import provider, sender
-from smtpprofiles.account import Account, ProviderAccount, SendResult, SendStatus
+from smtpprofiles.account import Account, SendResult, SendStatus
+from smtpprofiles.hand_in import hand_in, let_go
 
 from . import clock
 from .base import Message, Outcome, Transport, Verdict
@@ -35,7 +35,7 @@ class EmailTransport(Transport):
     def send(self, message: Message) -> Outcome:
         """Try once, within the account's wall clock."""
         started_at, start = clock.now(), time.monotonic()
-        result = self._hand_in(message)
+        result = hand_in(self._account, message.body.encode(), recipient=message.recipient)
         return Outcome(
             verdict=_VERDICTS[result.status],
             status_code=result.code,
@@ -49,18 +49,9 @@ class EmailTransport(Transport):
             duration=timedelta(seconds=time.monotonic() - start),
         )
 
-    def _hand_in(self, message: Message) -> SendResult:
-        account, text = self._account, message.body.encode()
-        if isinstance(account, ProviderAccount):
-            return provider.send(account, text, recipient=message.recipient)
-        return sender.send(account, text, sender=account.sender, recipient=message.recipient)
-
     def close(self) -> None:
         """Close the connections that are kept for this account."""
-        if isinstance(self._account, ProviderAccount):
-            provider.close(self._account)
-        else:
-            sender.close(self._account)
+        let_go(self._account)
 
 
 def _sentence(result: SendResult) -> str:
