@@ -3,6 +3,7 @@
 import os
 import re
 import smtplib
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -125,8 +126,17 @@ class _Talk:
         self._session = _kept_session(account, trail)
 
     def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
-        if self._session is None:
-            self._session = _new_session(self._account, self._trail)
+        kept = self._session
+        if kept is not None:
+            try:
+                return kept.hand_in(message, sender=sender, recipient=recipient)
+            except (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError):
+                if self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
+                    raise
+                # It closed in the very moment, and has seen nothing of this mail.
+                _note_gone(kept, self._trail)
+        self._session = None
+        self._session = _new_session(self._account, self._trail)
         return self._session.hand_in(message, sender=sender, recipient=recipient)
 
     def end(self, *, keep: bool) -> None:
@@ -170,10 +180,14 @@ def _kept_session(account: SmtpAccount, trail: Trail) -> SmtpSession | None:
     session.begin(trail)
     if fresh and session.alive():
         return session
+    _note_gone(session, trail)
+    return None
+
+
+def _note_gone(session: SmtpSession, trail: Trail) -> None:
     trail.note("the kept connection was gone; connecting anew")
     trail.phase = Phase.CONNECT
     session.abandon()
-    return None
 
 
 def _new_session(account: SmtpAccount, trail: Trail) -> SmtpSession:
