@@ -70,6 +70,7 @@ class SmtpSink:
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)  # XOAUTH2: the one that is good; offered where there is one
     takes_utf8: bool = False
+    pipelines: bool = False
     script: Script = accept
     port: int = 0  # 0: a free one
     mails: list[Mail] = field(default_factory=list)
@@ -183,8 +184,9 @@ class _Handler:
             self._sink.connections += 1
             server.number = self._sink.connections
         session.host_name = hostname
-        refusal = await self._scripted(server, "EHLO", hostname)
-        return [refusal] if refusal else replies
+        if self._sink.pipelines:
+            replies.insert(0, "250-PIPELINING")
+        return [refusal] if (refusal := await self._scripted(server, "EHLO", hostname)) else replies
 
     async def handle_MAIL(  # noqa: N802
         self, server: _Conversation, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -230,7 +232,6 @@ class _HandlerOfTokens(_Handler):
         if given == xoauth2(self._sink.username, self._sink.token):
             login = LoginPassword(self._sink.username.encode(), b"")
             return AuthResult(success=True, handled=False, auth_data=login)
-        # As Google and Microsoft do: the reason as a challenge, then the reply.
         await server.challenge_auth(b'{"status":"401","schemes":"bearer"}')
         return AuthResult(success=False, handled=False, message="535 5.7.8 Username and token not accepted")
 

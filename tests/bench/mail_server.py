@@ -46,7 +46,9 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         while line := await reader.readline():
             verb = line[:4].upper()
             if verb == b"EHLO":
-                writer.write(b"250-mail.example.test\r\n250-SIZE 35882577\r\n250 8BITMIME\r\n")
+                writer.write(
+                    b"250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 35882577\r\n250 8BITMIME\r\n"
+                )
             elif verb == b"DATA":
                 writer.write(b"354 go on\r\n")
                 await reader.readuntil(b"\r\n.\r\n")
