@@ -44,7 +44,7 @@ def _case(run: Run, server, name: str) -> Case:
     count, is_ordered = run.scale(6_000, 1_500), name == "in order"
     into = QueueFactory(name=f"mail {name}", is_ordered=is_ordered)
     EmailSubscriptionFactory(queue=into, email_template__text=_TEXT, email_template__html=f"<p>{_TEXT}</p>")
-    queue: str = into.name
+    queue = str(into.name)
     keys = 500 if is_ordered else 0
     with ExitStack() as stack:
         workers = stack.enter_context(
