@@ -25,6 +25,7 @@ admin.site.unregister(SmtpProfile)
 class SmtpProfileWithDeliveryAdmin(DestinationPage[SmtpProfile], SmtpProfileAdmin):
     """Mail accounts, with how their mail is doing."""
 
+    change_form_template = SmtpProfileAdmin.change_form_template
     list_display = ["name", "state", "where", "from_address", "rate_per_minute", "fallback", "is_default"]
     list_filter = [StatusFilter, "kind", "is_default"]
     list_select_related = ["fallback"]
@@ -48,6 +49,10 @@ class SmtpProfileWithDeliveryAdmin(DestinationPage[SmtpProfile], SmtpProfileAdmi
         if obj is None:
             state["fields"] = [name for name in state["fields"] if name not in self.readonly_fields]
         return [*groups, (title, state)]
+
+    def offers(self, name: str, row: SmtpProfile) -> bool:
+        """One that is paused or inactive can be tested, too."""
+        return name.startswith("test") or super().offers(name, row)
 
     @admin.display(description="where", ordering="host")
     def where(self, row: SmtpProfile) -> str:

@@ -44,7 +44,10 @@ class SmtpProfileSerializer(ModelSerializer):
             "is_default", "is_active", "fallback", "on_unknown", "paused_reason", "state",
             "created_at", "updated_at",
         ]  # fmt: skip
-        extra_kwargs: dict[str, Any] = {name: {"write_only": True} for name in SmtpProfile.SECRETS}
+        extra_kwargs: dict[str, Any] = {
+            **{name: {"write_only": True} for name in SmtpProfile.SECRETS},
+            "is_default": {"validators": []},
+        }
         validators: list[object] = []
 
     @extend_schema_field(serializers.ChoiceField(choices=State.choices))
