@@ -201,3 +201,43 @@ def test_a_mail_that_may_have_arrived_is_held_where_the_profile_says_so(
     delivery = Delivery.objects.get()
     assert (delivery.status, delivery.hold_cause, delivery.attempt_count) == ("held", "unknown", 1)
     assert delivery.attempts.get().verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("takes_utf8", "verdict", "recipients"),
+    [(True, "delivered", [("ädä@xn--bcher-kva.example",)]), (False, "rejected", [])],
+)
+def test_an_address_outside_ascii_arrives_where_the_server_takes_it_and_is_refused_clearly_elsewhere(
+    catalog, ca, servers, profiles, takes_utf8, verdict, recipients
+):
+    servers["billing"].stop()
+    servers["billing"].takes_utf8 = takes_utf8
+    servers["billing"].start()
+    subscription = EmailSubscriptionFactory()
+    subscription.recipients.update(address="", token="contact.email")
+    sample = catalog[INVOICE].sample
+    publish(INVOICE, sample | {"contact": {"email": "ädä@bücher.example"}})
+
+    assert run() == 1
+
+    attempt = Delivery.objects.get().attempts.get()
+    assert (attempt.verdict, [mail.recipients for mail in servers["billing"].mails]) == (verdict, recipients)
+    assert ("does not offer SMTPUTF8" in attempt.detail) is (verdict == "rejected")
+
+
+@pytest.mark.parametrize("evil", ["1\r\nBcc: eve@example.com", "1\nSubject: other", "1\r\n\r\n.\r\nQUIT"])
+def test_a_token_s_value_starts_no_header_and_ends_no_message(catalog, servers, profiles, evil):
+    EmailSubscriptionFactory(
+        email_template__subject="Invoice {{ invoice.number }}",
+        email_template__text="No. {{ invoice.number }}.",
+    )
+    sample = catalog[INVOICE].sample
+    publish(INVOICE, sample | {"invoice": sample["invoice"] | {"number": evil}})
+
+    assert run() == 1
+
+    [mail] = servers["billing"].mails
+    parsed = mail.parsed()
+    assert (mail.recipients, parsed["Bcc"]) == (("ops@example.com",), None)
+    assert parsed["Subject"] == f"Invoice {' '.join(evil.split())}"
+    assert parsed.get_body(("plain",)).get_content().split() == f"No. {evil}.".split()
