@@ -11,12 +11,14 @@ from smtpprofiles.choices import OnUnknown
 from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
+from .assemble import Letter, letter_of
+from .endpoint_destination import destination_of
 from .models import Endpoint, Subscription
 from .parameters import Given, given
 from .retry import Schedule
 from .transports.base import Transport
 from .transports.email import EmailTransport
-from .transports.webhook import WebhookDestination, WebhookTransport
+from .transports.webhook import WebhookTransport
 
 # A change in the admin acts within this time, in seconds; reading again each time would cost statements.
 KEPT_FOR = 2.0
@@ -46,10 +48,10 @@ class Notification:
     skips_failures: bool
     schedule: Schedule
     parameters: tuple[Given, ...]
-    subject: str
-    text: str
-    html: str
     payload_template: str = ""
+    letter: Letter | None = None  # email only
+    fault: str = ""  # why there is no letter
+    opt_out_of: int | None = None  # the subscription that recipients may opt out of
 
 
 Destination = tuple[int | None, int | None]  # the ids of its endpoint and profile: one of the two
@@ -116,9 +118,10 @@ class Directory:
             or self._notifications[pk][1].is_paused
         ]
         if stale:
-            rows = Subscription.objects.filter(pk__in=stale).select_related("queue", "email_template")
-            for row in rows.prefetch_related("parameters"):
-                template = row.email_template
+            related = ("queue", "email_template__layout")
+            rows = Subscription.objects.filter(pk__in=stale).select_related(*related)
+            for row in rows.prefetch_related("parameters", "email_template__variants"):
+                letter, fault = _letter(row)
                 self._notifications[row.pk] = (
                     now,
                     Notification(
@@ -126,11 +129,11 @@ class Directory:
                         is_paused=row.is_paused or row.queue.is_paused,
                         schedule=Schedule.of(row.retry_seconds),
                         skips_failures=row.on_failure == Subscription.OnFailure.SKIP,
+                        letter=letter,
+                        fault=fault,
+                        opt_out_of=row.pk if row.allows_opt_out else None,
                         parameters=given(row.parameters.all()),
                         payload_template=row.payload_template,
-                        subject=template.subject if template else "",
-                        text=template.text if template else "",
-                        html=template.html if template else "",
                     ),
                 )
         return {pk: self._notifications[pk][1] for pk in wanted}
@@ -140,6 +143,16 @@ class Directory:
         for _, _, sender in self._senders.values():
             sender.transport.close()
         self._senders.clear()
+
+
+def _letter(subscription: Subscription) -> tuple[Letter | None, str]:
+    """Return the letter that a subscription mails, or what is wrong with its template."""
+    if subscription.email_template is None:
+        return None, ""
+    try:
+        return letter_of(subscription.email_template), ""
+    except ValidationError as error:
+        return None, " ".join(error.messages)
 
 
 def _versions(destinations: Collection[Destination]) -> list[tuple[Destination, str]]:
@@ -157,12 +170,7 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
     """Return the destination's values, which tell whether it changed, and how to make its sender."""
     if endpoint_id:
         endpoint = Endpoint.objects.get(pk=endpoint_id)
-        webhook = WebhookDestination(
-            url=endpoint.url,
-            secrets=(endpoint.secret,),
-            timeout_seconds=endpoint.timeout_seconds,
-            ca_certificate=endpoint.ca_certificate,
-        )
+        webhook = destination_of(endpoint)
         limits = (endpoint.max_in_flight, endpoint.rate_per_minute)
         return (webhook, limits), lambda: Sender(
             transport=WebhookTransport(webhook),

@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from events.models import QuarantinedEvent, Route
 
 from . import deliveries, plans
+from .excluded import exclude
 from .match import Fact, Plan, recipients, wants
 from .selection import Profiles
 
@@ -154,7 +155,7 @@ def _write(batch: _Batch, facts: list[Fact]) -> None:
     """Write the deliveries of these events; on a fault, halve until the guilty event stands alone."""
     try:
         with transaction.atomic():
-            deliveries.write([draft for fact in facts for draft in batch.drafts(fact)])
+            deliveries.write(exclude([draft for fact in facts for draft in batch.drafts(fact)]))
     except (OperationalError, InterfaceError):
         raise  # the database's trouble, not an event's: everything stays in the inbox
     except Exception as error:

@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Model
@@ -11,29 +10,11 @@ from django.db.models import Model
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
 from . import vet, vet_callout
-from .models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
+from .models import Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
 MOST_PER_MINUTE = 600_000
 RATE_FAULT = f"Write a whole number from 1 to {MOST_PER_MINUTE:,}, without separators."
-
-
-class EndpointForm(ModelForm[Endpoint]):
-    """An endpoint, with its base URL on one line."""
-
-    class Meta:
-        model = Endpoint
-        fields = [
-            "subscriber",
-            "name",
-            "base_url",
-            "path",
-            "ca_certificate",
-            "timeout_seconds",
-            "max_in_flight",
-            "rate_per_minute",
-        ]
-        widgets = {"base_url": AdminTextInputWidget(), "path": AdminTextInputWidget()}
 
 
 class ResumeForm(forms.Form):
@@ -86,35 +67,6 @@ class ResumeForm(forms.Form):
         return cleaned
 
 
-class EmailTemplateForm(ModelForm[EmailTemplate]):
-    """A template whose tokens all of its event types offer."""
-
-    class Meta:
-        model = EmailTemplate
-        fields = ["name", "event_types", "subject", "text", "html"]
-        widgets = {
-            "subject": forms.TextInput(attrs={"class": "vLargeTextField"}),
-            "text": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "true"}),
-            "html": forms.Textarea(attrs={"class": "vLargeTextField", "rows": 14, "spellcheck": "false"}),
-        }
-
-    def clean(self) -> dict[str, Any]:
-        """Check the three parts against the event types chosen with them."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            try:
-                vet.check_template(
-                    event_types=cleaned["event_types"],
-                    subject=cleaned["subject"],
-                    text=cleaned["text"],
-                    html=cleaned["html"],
-                    template=self.instance if self.instance.pk else None,
-                )
-            except ValidationError as error:
-                self.add_error(None, error)
-        return cleaned
-
-
 class SubscriptionForm(ModelForm[Subscription]):
     """A subscription; what it may use is worked out here, for the rows inside it."""
 
@@ -131,6 +83,7 @@ class SubscriptionForm(ModelForm[Subscription]):
             "endpoint",
             "email_template",
             "profile",
+            "allows_opt_out",
             "payload_template",
             "on_failure",
             "retry_seconds",

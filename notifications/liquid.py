@@ -19,6 +19,7 @@ from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.utils import ReadOnlyChainMap
 
 from . import liquid_filters, liquid_json, liquid_library
+from .liquid_places import PLACE, Place
 
 Kind = Literal["text", "html", "json"]
 
@@ -117,15 +118,16 @@ _ENVIRONMENTS: dict[Kind, Environment] = {
 }
 
 
-def render(source: str, context: Mapping[str, Any], *, kind: Kind) -> str:
+def render(source: str, context: Mapping[str, Any], *, kind: Kind, place: Place | None = None) -> str:
     """Return the text of a template; HTML and JSON have every value escaped. A missing value is empty.
 
-    `context` holds JSON-like values: mappings, lists, texts, numbers, dates. Raises TemplateFault.
+    `context` holds JSON-like values: mappings, lists, texts, numbers, dates. With a `place`, money, numbers
+    and dates are written as people there write them. Raises TemplateFault.
     """
     if "{" not in source:
         return source
     try:
-        return _compiled(source, kind).render(_plain(context))
+        return _compiled(source, kind).render(_plain(context) | {PLACE: place})
     except TemplateFault:
         raise
     except Exception as error:
@@ -183,7 +185,7 @@ def check(source: str) -> None:
 
 @lru_cache(maxsize=512)
 def _compiled(source: str, kind: Kind) -> BoundTemplate:
-    _refuse_markup(source)
+    refuse_markup(source)
     try:
         return _ENVIRONMENTS[kind].from_string(_MARKUP.sub(_quote_offset, source))
     except Exception as error:
@@ -195,8 +197,11 @@ def _quote_offset(markup: re.Match[str]) -> str:
     return _OFFSET.sub(lambda found: '["offset"]' if found[0] == "offset" else found[0], markup[0])
 
 
-def _refuse_markup(source: str) -> None:
-    """Refuse what the library's lexer needs minutes for: markup that is long, blank or never closed."""
+def refuse_markup(source: str) -> None:
+    """Refuse what the library's lexer needs minutes for: markup that is long, blank or never closed.
+
+    Raises TemplateFault.
+    """
     if len(source) > MAX_SOURCE:
         raise TemplateFault(
             f"a template has at most {MAX_SOURCE:,} characters; this one has {len(source):,}."

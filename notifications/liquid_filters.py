@@ -9,11 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from liquid import Environment
+from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, ResourceLimitError
+from liquid.filter import with_context
 from liquid.undefined import Undefined
 
-from . import liquid_arithmetic
+from . import liquid_arithmetic, liquid_places
 from .liquid_arithmetic import EXACT, MAX_DIGITS, decimal, missing
 
 MAX_TEXT = 256 * 1024  # characters of one value
@@ -139,49 +140,71 @@ def _joined_length(value: object, separator: object = " ", *_: object) -> int:
     return sum(len(str(item)) for item in items) + len(items) * len(str(separator))
 
 
-def _grouped(number: Decimal, least: int, places: int | None = None) -> str:
+def _grouped(
+    number: Decimal, least: int, places: int | None = None, *, place: liquid_places.Place | None = None
+) -> str:
     exponent = number.as_tuple().exponent
     decimals = max(least, -exponent if isinstance(exponent, int) else 0) if places is None else places
     with localcontext(EXACT):
-        return f"{number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP):,f}"
+        rounded = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return liquid_places.number(rounded, decimals, place) if place else f"{rounded:,f}"
 
 
-def _money(value: object, currency: object = "") -> str:
-    """Write an amount: 1,234.50 EUR. It has its currency's decimals, or more where it came with more."""
+@with_context
+def _money(value: object, currency: object = "", *, context: RenderContext) -> str:
+    """Write an amount: 1,234.50 EUR, or as people at a place do: 1.234,50 €.
+
+    It has its currency's decimals, or more where it came with more.
+    """
     if missing(value):
         return ""
     code = "" if missing(currency) else str(currency)[:10]
-    return f"{_grouped(decimal(value), MINOR_DIGITS.get(code.upper(), 2))} {code}".rstrip()
+    place = liquid_places.of(context)
+    if place and code:
+        return liquid_places.money(decimal(value), code.upper(), place)
+    return f"{_grouped(decimal(value), MINOR_DIGITS.get(code.upper(), 2), place=place)} {code}".rstrip()
 
 
-def _number(value: object, places: object = None) -> str:
+@with_context
+def _number(value: object, places: object = None, *, context: RenderContext) -> str:
     """Write a number with thousands separated: all of its decimals, or as many as asked for."""
     if missing(value):
         return ""
-    return _grouped(decimal(value), 0, None if missing(places) else min(max(int(decimal(places)), 0), 20))
+    wanted = None if missing(places) else min(max(int(decimal(places)), 0), 20)
+    return _grouped(decimal(value), 0, wanted, place=liquid_places.of(context))
 
 
-def _date(value: object, pattern: object = None, zone: object = None) -> str:
-    """Write an ISO date, time or date and time by a strftime pattern, in a named time zone if one is given.
+@with_context
+def _date(value: object, pattern: object = None, zone: object = None, *, context: RenderContext) -> str:
+    """Write an ISO date, time or date and time by a strftime pattern, or short, medium, long or full.
 
-    What is no date is written as it is.
+    In a named time zone if one is given, else in that of the place. What is no date is written as it is.
     """
     if missing(value):
         return ""
     moment = _moment(value)
     if moment is None:
         return str(value)
-    if isinstance(moment, datetime) and not missing(zone):
-        try:
-            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(ZoneInfo(str(zone)))
-        except (KeyError, ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError
-            raise FilterArgumentError(f"{str(zone)[:40]!r} is not a time zone", token=None) from error
-    if missing(pattern):
+    place = liquid_places.of(context)
+    if isinstance(moment, datetime):
+        moment = _in_zone(moment, zone, place)
+    if missing(pattern) and place is None:
         return moment.isoformat(" ", "minutes") if isinstance(moment, datetime) else moment.isoformat()
-    if len(str(pattern)) > MAX_DATE_FORMAT:
+    wanted = "medium" if missing(pattern) else str(pattern)
+    if len(wanted) > MAX_DATE_FORMAT:
         raise FilterArgumentError(f"a date pattern has at most {MAX_DATE_FORMAT} characters", token=None)
     # A width, as in %999999d, asks the C library for that many characters.
-    return moment.strftime(re.sub(r"%[-_0^#]*\d+", "%", str(pattern)))
+    return liquid_places.date_text(moment, re.sub(r"%[-_0^#]*\d+", "%", wanted), place)
+
+
+def _in_zone(moment: datetime, zone: object, place: liquid_places.Place | None) -> datetime:
+    if missing(zone):
+        # What came without a time zone is somebody's wall clock already.
+        return moment.astimezone(place.zone) if place and moment.tzinfo else moment
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(ZoneInfo(str(zone)))
+    except (KeyError, ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise FilterArgumentError(f"{str(zone)[:40]!r} is not a time zone", token=None) from error
 
 
 def _moment(value: object) -> datetime | date | time | None:

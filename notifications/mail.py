@@ -3,15 +3,35 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Protocol
 
-from . import liquid, mime
-from .destinations import Notification, Sender
+from . import liquid, mime, opt_out
+from .assemble import Letter, Words
+from .destinations import Notification
+from .liquid_places import Place, known_locale, place
+
+MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
+
+
+class Letterhead(Protocol):
+    """Whom a mail is from."""
+
+    @property
+    def from_name(self) -> str:
+        """The name that readers see."""
+
+    @property
+    def from_address(self) -> str:
+        """The address."""
+
+    @property
+    def reply_to(self) -> str:
+        """Where answers go; empty: to the address."""
 
 
 def compose(
     notification: Notification,
-    sender: Sender,
+    sender: Letterhead,
     context: Mapping[str, Any],
     *,
     recipient: str,
@@ -19,9 +39,13 @@ def compose(
     now: datetime,
 ) -> str:
     """Return the RFC 5322 message. Raises liquid.TemplateFault, or ValueError for an impossible address."""
+    if notification.letter is None:
+        raise liquid.TemplateFault(notification.fault or "there is no email template.")
+    words, at = in_place(notification.letter, context)
+    link = opt_out.link(notification.opt_out_of, recipient) if notification.opt_out_of else ""
+    context = {**context, "unsubscribe": {"url": link}}
     headers = [
-        # A line break in a token's value must not start another header.
-        ("Subject", " ".join(liquid.render(notification.subject, context, kind="text").split())),
+        ("Subject", _one_line(liquid.render(words.subject, context, kind="text", place=at))),
         ("From", mime.mailbox(sender.from_address, sender.from_name)),
         ("To", mime.mailbox(recipient)),
         ("Date", format_datetime(now)),
@@ -29,9 +53,30 @@ def compose(
         ("Message-ID", f"<{public_id}@{mime.mailbox(sender.from_address).rpartition('@')[2]}>"),
         ("Auto-Submitted", "auto-generated"),
         ("X-Auto-Response-Suppress", "All"),
+        *opt_out.headers(link),
     ]
     if sender.reply_to:
         headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
-    text = liquid.render(notification.text, context, kind="text")
-    html = liquid.render(notification.html, context, kind="html") if notification.html else ""
+    text = liquid.render(words.text, context, kind="text", place=at)
+    html = liquid.render(words.html, context, kind="html", place=at) if words.html else ""
     return mime.write(headers, text=text, html=html)
+
+
+def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
+    """Return the words in the account's language, and how money and dates are written in them.
+
+    That is as in the account's country where the words are in its language, else as in that of the words.
+    """
+    account = context.get("account")
+    given = account if isinstance(account, Mapping) else {}
+    wanted, zone = str(given.get("locale") or ""), str(given.get("timezone") or "")
+    words = letter.in_locale(wanted)
+    theirs, ours = known_locale(wanted), known_locale(words.locale)
+    speaks = bool(theirs and ours and theirs.language == ours.language)
+    return words, place(wanted if speaks else words.locale, zone, otherwise=words.locale)
+
+
+def _one_line(text: str) -> str:
+    """A line break or control character in a token's value must not start another header."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 1]}…"

@@ -14,7 +14,8 @@ from functools import lru_cache
 
 from smtpprofiles.addresses import envelope_address
 
-_PLAIN = re.compile(r"[\x20-\x7e]{0,200}")
+# RFC 5322 allows lines of 998; folding would tear a URL into encoded words.
+_PLAIN = re.compile(r"[\x20-\x7e]{0,900}")
 # What a quoted-printable part can never contain, as = is written =3D there.
 _BOUNDARY = "=_bellwether_of_parts"
 _LINE_END = re.compile(r"\r\n|\r|\n")

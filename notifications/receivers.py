@@ -2,18 +2,22 @@
 
 from typing import Any
 
+import structlog
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.signals import post_delete, post_migrate, post_save
 from django.dispatch import receiver
 from django_q.tasks import async_task
 
 from events.models import Queue
-from events.signals import event_published
+from events.signals import catalog_synced, event_published
 from smtpprofiles.models import SmtpProfile
 
-from . import channels, schedules
+from . import channels, letters, schedules
 from .models import Delivery, Endpoint, ProfileRule, Subscription
 from .nudge import nudge
+
+log = structlog.get_logger(__name__)
 
 
 @receiver(event_published)
@@ -69,6 +73,15 @@ def go_on(instance: Queue | Subscription, **_: Any) -> None:
     if Delivery.objects.filter(hold_cause=Delivery.HoldCause.PAUSED, **ended).exists():
         # With the transaction; should it come too early for a worker that holds one more, the schedule follows.
         async_task("notifications.tasks.go_on")
+
+
+@receiver(catalog_synced)
+def install_letters(**_: Any) -> None:
+    """Offer the mails that come with the product; a layout of that name that they do not fit stops nothing."""
+    try:
+        letters.install()
+    except ValidationError as error:
+        log.warning("the product's mails are not installed", error=" ".join(error.messages)[:500])
 
 
 @receiver(post_migrate)

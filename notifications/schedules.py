@@ -4,7 +4,7 @@ from typing import Any
 
 from django_q.models import Schedule
 
-# The safety nets behind lost wake-ups and pauses that are over, and the month partitions.
+# The safety nets behind lost wake-ups and pauses that are over, the month partitions, what rotations leave.
 SCHEDULES: list[dict[str, Any]] = [
     {
         "name": "bellwether: deliver",
@@ -33,6 +33,11 @@ SCHEDULES: list[dict[str, Any]] = [
     {
         "name": "bellwether: objects",
         "func": "events.prune.prune",
+        "schedule_type": Schedule.DAILY,
+    },
+    {
+        "name": "bellwether: former secrets",
+        "func": "notifications.tasks.sweep_secrets",
         "schedule_type": Schedule.DAILY,
     },
 ]

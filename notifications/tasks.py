@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from . import divert as diversion
-from . import parking, partitions
+from . import parking, partitions, rotate
 from .agenda import read_agenda
 from .engine import Engine
 from .nudge import start_drain
@@ -48,6 +48,11 @@ def divert() -> int:
 def make_partitions() -> list[str]:
     """Create next months' partitions."""
     return partitions.ensure()
+
+
+def sweep_secrets() -> int:
+    """Delete the signing secrets whose overlap is over."""
+    return rotate.sweep()
 
 
 def beat() -> None:

@@ -1,4 +1,4 @@
-"""What a subscription or template must satisfy before it is saved, the same in the console and the API.
+"""What a subscription must satisfy before it is saved, the same in the console and the API.
 
 Every function raises a ValidationError that names the field, what is wrong and what would be right.
 """
@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 
 from events.models import EventType, Token
 
-from . import liquid
-from .models import EmailTemplate, Filter, Parameter, Recipient, Subscription
+from .assemble import letter_of, used_names
+from .models import Filter, Parameter, Recipient, Subscription
 from .tokens import Offer, offer, refusal
 from .vet_callout import check_parameter, check_parameters, check_payload_template
-from .vet_source import check_source, check_token
+from .vet_source import OF_MAILS, check_token
 
 
 def concerned(subscription: Subscription, event_types: Iterable[EventType]) -> list[EventType]:
@@ -98,6 +98,8 @@ def check_destination(subscription: Subscription) -> None:
         raise ValidationError(
             {"endpoint": "Choose an endpoint to call (webhook), or below an email template to send (email)."}
         )
+    if endpoint and subscription.allows_opt_out:
+        raise ValidationError({"allows_opt_out": "Untick this: only recipients of email can opt out."})
     if endpoint and subscription.profile_id:
         raise ValidationError({"profile": "Leave this empty: an SMTP profile is for email only."})
     if not subscription.operations:
@@ -119,52 +121,9 @@ def check_template_of(subscription: Subscription, offered: Offer) -> None:
     template = subscription.email_template
     if template is None:
         return
-    used = {
-        name for source in (template.subject, template.text, template.html) for name in liquid.names(source)
-    }
+    used = used_names(letter_of(template)) - OF_MAILS.keys()
     illegal = sorted(name for name in used if offered.find(name) is None)
     if illegal:
         raise ValidationError(
             [f"The template “{template}” does not fit: {refusal(name, offered)}" for name in illegal]
         )
-
-
-def check_template(
-    *,
-    event_types: Iterable[EventType],
-    subject: str,
-    text: str,
-    html: str,
-    template: EmailTemplate | None = None,
-) -> None:
-    """Check the three parts of an email template against what all of its event types offer.
-
-    With a saved `template`, its new text must also fit the subscriptions that use it.
-    """
-    offered = offer(event_types, medium="email")
-    sources: dict[str, tuple[str, liquid.Kind]] = {
-        "subject": (subject, "text"),
-        "text": (text, "text"),
-        "html": (html, "html"),
-    }
-    faults: dict[str, list[str]] = {}
-    users = _users(template)
-    for field, (source, kind) in sources.items():
-        try:
-            check_source(source, offered, kind=kind)
-            for user, theirs in users:
-                for name in sorted(liquid.names(source)):
-                    if theirs.find(name) is None:
-                        fault = f"The subscription “{user}” uses this template. {refusal(name, theirs)}"
-                        faults.setdefault(field, []).append(fault)
-        except ValidationError as error:
-            faults.setdefault(field, []).extend(error.messages)
-    if faults:
-        raise ValidationError(faults)
-
-
-def _users(template: EmailTemplate | None) -> list[tuple[Subscription, Offer]]:
-    if template is None or template.pk is None:
-        return []
-    subscriptions = template.subscriptions.select_related("queue").prefetch_related("event_types")
-    return [(each, offer_to(each, each.event_types.all())) for each in subscriptions]

@@ -158,6 +158,8 @@ def _final(delivery: Delivery, status: Delivery.Status) -> str:
             return f"Given up{at} after {diagnose.count(delivery.attempt_count, 'attempt')}.{error}"
         case Status.SUPPRESSED:
             return f"Not sent: {delivery.last_error or 'it was suppressed.'}"
+        case Status.CANCELLED if delivery.last_error:
+            return f"Cancelled{at}: it is not sent. {sentence(delivery.last_error)}"
     return f"{status.label}{at}: it is not sent."
 
 

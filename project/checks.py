@@ -9,6 +9,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from smtpprofiles import proxy
+
 _GENERATE = "`manage.py up` generates one under var/keys; elsewhere set it in the environment."
 
 
@@ -49,6 +51,15 @@ def check_outbound(**_: Any) -> Iterable[CheckMessage]:
             hint="It is for development and tests. Unset it, or set OUTBOUND_CONNECT_TO_ALLOWED=1.",
             id="project.E004",
         )
+
+
+@register(Tags.security)
+def check_proxy(**_: Any) -> Iterable[CheckMessage]:
+    """E007: OUTBOUND_PROXY is no proxy that callouts could leave through."""
+    try:
+        proxy.parse(getattr(settings, "OUTBOUND_PROXY", ""))
+    except ImproperlyConfigured as error:
+        yield Error(str(error), hint="Only plain HTTP proxies with CONNECT are used.", id="project.E007")
 
 
 @register(Tags.compatibility)

@@ -31,6 +31,8 @@ OWNER_NAME = env.str("OWNER_NAME", default="Bellwether")
 # Networks that the address guard would refuse, opened by the operator: CIDR, comma-separated.
 OUTBOUND_ALLOWED_NETWORKS: list[str] = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
 SMTP_ALLOWED_NETWORKS: list[str] = env.list("SMTP_ALLOWED_NETWORKS", default=[])
+# An egress proxy, http://user:password@proxy:3128: callouts and token requests leave through it.
+OUTBOUND_PROXY = env.str("OUTBOUND_PROXY", default="")
 # host:443=host:port pairs, as curl's --connect-to; development and tests only.
 OUTBOUND_CONNECT_TO: list[str] = env.list("OUTBOUND_CONNECT_TO", default=[])
 # Outside DEBUG such a mapping is refused, unless it is allowed outright.

@@ -16,6 +16,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("", include("notifications.urls")),
     path("api/v1/", include("events.api.urls")),
     path("api/v1/", include("notifications.api.urls")),
     re_path(r"^api/", problems.not_found),

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address, ip_address
 from django.core.exceptions import ImproperlyConfigured
 
 from .address_rules import Address, Network, forbidden, parse_networks
+from .proxy import Proxy, tunnel
 
 Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 VettedAddress = tuple[socket.AddressFamily, Sockaddr]
@@ -28,6 +29,22 @@ ConnectTo = Mapping[tuple[str, int], tuple[str, int]]
 _LOOK_UPS = threading.BoundedSemaphore(64)
 _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9a-fA-F]*)")
 _IPV4_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
+
+
+class Observer:
+    """Is told how far a connection has come. This one does not care."""
+
+    def resolved(self, addresses: Sequence[VettedAddress]) -> None:
+        """The name leads to these addresses, which are not vetted yet."""
+
+    def permitted(self, *, is_mapped: bool) -> None:
+        """All of them may be connected to; is_mapped: since the operator named this host and port."""
+
+    def tried(self, sockaddr: Sequence[object], failure: OSError | None) -> None:
+        """One of them answered, or why it did not."""
+
+
+_NOBODY = Observer()
 
 
 class AddressRefused(Exception):  # noqa: N818 - named for the fact
@@ -118,6 +135,7 @@ def vetted_addresses(
     timeout: float = 5.0,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
 ) -> list[VettedAddress]:
     """The addresses of a host, all of them permitted.
 
@@ -140,6 +158,7 @@ def vetted_addresses(
             )  # fmt: skip
         host = str(literal)
     found = resolver(host, port, timeout)
+    observer.resolved(found)
     for _, sockaddr in found:
         address = ip_address(str(sockaddr[0]))
         if rule := forbidden(address, allowed_networks):
@@ -158,9 +177,12 @@ def connect(
     connect_to: ConnectTo | None = None,
     setting: str = "OUTBOUND_ALLOWED_NETWORKS",
     resolver: Resolver = resolve,
+    observer: Observer = _NOBODY,
+    proxy: Proxy | None = None,
 ) -> socket.socket:
     """A TCP connection to the first vetted address that answers, within `timeout` seconds in all.
 
+    With a proxy it goes through that one, to an address that was resolved and vetted here all the same.
     AddressRefused, socket.gaierror, TimeoutError, or the OSError of the last address tried.
     """
     end = time.monotonic() + timeout
@@ -168,27 +190,47 @@ def connect(
     if mapped:
         # The operator named this very host and port; that is the permission.
         addresses = resolver(*mapped, timeout)
+        observer.resolved(addresses)
     else:
         addresses = vetted_addresses(
-            host, port, allowed_networks, timeout=timeout, setting=setting, resolver=resolver
+            host,
+            port,
+            allowed_networks,
+            timeout=timeout,
+            setting=setting,
+            resolver=resolver,
+            observer=observer,
         )
+    observer.permitted(is_mapped=bool(mapped))
     failure: OSError | None = None
     for position, (family, sockaddr) in enumerate(addresses):
         share = (end - time.monotonic()) / (len(addresses) - position)
         if share <= 0:
             break
-        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(share)
-            sock.connect(sockaddr)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = tunnel(proxy, sockaddr, timeout=share) if proxy else _direct(family, sockaddr, share)
+            observer.tried(sockaddr, None)
             return sock
-        except TimeoutError:
-            failure = TimeoutError(f"no answer from {show(sockaddr)}")
+        except TimeoutError as error:
+            failure = TimeoutError(
+                f"{error} ({show(sockaddr)})" if proxy else f"no answer from {show(sockaddr)}"
+            )
         except OSError as error:
             failure = OSError(error.errno, f"{error.strerror} ({show(sockaddr)})")
-        sock.close()
+        observer.tried(sockaddr, failure)
     raise failure or TimeoutError(f"no connection to {host} within {timeout:.1f} seconds")
+
+
+def _direct(family: socket.AddressFamily, sockaddr: Sockaddr, timeout: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(sockaddr)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def show(sockaddr: Sequence[object]) -> str:

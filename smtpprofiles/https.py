@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from . import guard
+from . import guard, proxy
 from .deadline import Deadline
 from .tls import client_context
 
@@ -80,6 +80,7 @@ def _connect(host: str, port: int, context: ssl.SSLContext, deadline: Deadline) 
             allowed_networks=guard.networks(settings.OUTBOUND_ALLOWED_NETWORKS, setting),
             connect_to=guard.connect_to_map(settings.OUTBOUND_CONNECT_TO),
             setting=setting,
+            proxy=proxy.parse(settings.OUTBOUND_PROXY),
         )
     except guard.AddressRefused as error:
         raise Misconfigured(str(error)) from error

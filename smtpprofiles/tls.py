@@ -8,15 +8,22 @@ from typing import Literal
 import certifi
 from django.core.exceptions import ValidationError
 
+from .client_certificate import show_certificate
+
 
 @lru_cache(maxsize=256)
 def client_context(
-    protocol: Literal["https", "smtp"], ca_certificate: str = "", bundle: str = ""
+    protocol: Literal["https", "smtp"],
+    ca_certificate: str = "",
+    bundle: str = "",
+    client_certificate: str = "",
+    client_key: str = "",
 ) -> ssl.SSLContext:
     """A verifying client context, built once per configuration because loading the CAs is slow.
 
     Trusted is `ca_certificate` (PEM text) alone if given, else the file `bundle` alone if given,
-    else what the system trusts. ssl.SSLError or OSError where those cannot be loaded.
+    else what the system trusts. `client_certificate`, if given, is shown with its `client_key` (PEM texts).
+    ssl.SSLError, OSError or ValueError where one of those cannot be loaded.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -30,6 +37,8 @@ def client_context(
         context.load_default_certs()
         if not _system_has_certificates():
             context.load_verify_locations(cafile=certifi.where())
+    if client_certificate:
+        show_certificate(context, client_certificate, client_key)
     return context
 
 

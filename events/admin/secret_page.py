@@ -8,7 +8,7 @@ from django.urls import reverse
 
 
 def show_once(
-    request: HttpRequest, site: AdminSite, row: Model, *, secret: str, title: str, use: str
+    request: HttpRequest, site: AdminSite, row: Model, *, secret: str, title: str, use: str, note: str = ""
 ) -> TemplateResponse:
     """Return the page with the secret. It is not stored in the session, a message or a browser's cache."""
     opts = row._meta
@@ -21,6 +21,7 @@ def show_once(
             "title": title,
             "secret": secret,
             "use": use,
+            "note": note or "Copy it now. It is shown once, on this page only, and cannot be shown again.",
             "row": row,
             "opts": opts,
             "change_url": reverse(f"{page}_change", args=[row.pk]),

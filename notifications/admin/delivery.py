@@ -24,6 +24,7 @@ from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
 # Events of one account or ordering key that a search takes in, newest first.
 MOST_EVENTS = 1_000
 MOST_AUDIT_ENTRIES = 100
+MOST_FEEDBACK = 100
 
 
 @admin.register(Delivery)
@@ -93,11 +94,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "lane__blocked_by",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
-            .defer(
-                "channel__endpoint__secret",
-                "channel__endpoint__ca_certificate",
-                *SmtpProfile.secrets("channel__profile__"),
-            )
+            .defer(*target.SECRETS, *SmtpProfile.secrets("channel__profile__"))
         )
 
     def get_search_results(
@@ -217,11 +214,13 @@ class DeliveryAdmin(RecordPage[Delivery]):
         if row is not None and self.has_view_permission(request, row):
             body = story.body_of(row)
             is_email = bool(row.recipient)
+            attempts = story.attempts_of(row)
             context |= {
                 "why": story.sentence(row),
-                "request_line": target.request_line(row, body),
                 "audit": AuditEntry.objects.filter(subject=row.public_id)[:MOST_AUDIT_ENTRIES],
-                "attempts": row.attempts.order_by("started_at"),
+                "attempts": attempts,
+                "curl": story.curl(attempts, body),
+                "feedback": row.feedback.order_by("occurred_at", "id")[:MOST_FEEDBACK] if is_email else (),
                 "rendered": body,
                 "is_email": is_email,
                 "subject": story.subject(body.body) if body and is_email else "",

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.page import RecordPage, at
-from notifications.models import Attempt, Channel, Delivery, Lane, Runner
+from notifications.models import Attempt, Channel, Delivery, Endpoint, Lane, Runner
 from smtpprofiles.models import SmtpProfile
 
 
@@ -56,7 +56,7 @@ class ChannelAdmin(RecordPage[Channel]):
         """Without secrets."""
         related = super().get_queryset(request).select_related("endpoint", "profile")
         return related.defer(
-            "endpoint__secret", "endpoint__ca_certificate", *SmtpProfile.secrets("profile__")
+            *(f"endpoint__{name}" for name in Endpoint.BULKY), *SmtpProfile.secrets("profile__")
         )
 
     @admin.display(description="channel")
@@ -189,6 +189,7 @@ class AttemptAdmin(RecordPage[Attempt]):
         "detail",
         "started",
         "duration_ms",
+        ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "is_reused"),
         "address",
         "sent",
         "got",

@@ -3,22 +3,40 @@
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from events.admin.page import Page
-from notifications.forms import EmailTemplateForm
+from events.admin.typed import StackedInline
+from notifications.forms_mail import EmailTemplateForm, EmailVariantForm, EmailVariantFormSet
 from notifications.liquid_filters import OURS
-from notifications.models import EmailTemplate
+from notifications.models import EmailTemplate, EmailVariant
 from notifications.tokens import legal_tokens
+from notifications.vet_source import OF_MAILS
+
+from . import preview
 
 LIQUID_HELP = format_html(
-    "A token is written {}, with a filter {}. Conditions: {}. Of filters there are those of Liquid and {}.",
+    "A token is written {}, with a filter {}. Conditions: {}. Of filters there are those of Liquid and {}; "
+    "amounts, numbers and dates are written as the reader's country does. A partial is put in by {}.",
     "{{ invoice.number }}",
-    "{{ invoice.total | money: invoice.currency }} or {{ invoice.due_date | date: '%d %B %Y' }}",
+    "{{ invoice.total | money: invoice.currency }} or {{ invoice.due_date | date: 'long' }}",
     "{% if invoice.balance > 0 %} … {% endif %}",
     ", ".join(name for name in ("money", "number", "date", "json") if name in OURS),
+    '{% render "name" %}',
 )
+_OPT_OUT_HELP = "Where the reader unsubscribes. Empty where the subscription lets nobody opt out."
+
+
+class VariantInline(StackedInline[EmailVariant, EmailTemplate]):
+    """The same mail in other languages."""
+
+    model = EmailVariant
+    form = EmailVariantForm
+    formset = EmailVariantFormSet
+    extra = 0
+    verbose_name = "other language"
 
 
 @admin.register(EmailTemplate)
@@ -26,27 +44,57 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
     """Predefined emails."""
 
     form = EmailTemplateForm
-    list_display = ["name", "subject", "event_type_count", "has_html", "updated_at"]
+    list_display = ["name", "subject", "event_type_count", "layout", "languages", "has_html", "updated_at"]
+    list_select_related = ["layout"]
+    change_list_template = "admin/notifications/emailtemplate/change_list.html"
     # Said here, because grouping for the count forgets the model's own order.
     ordering = ["name"]
     search_fields = ["name", "subject"]
     search_help_text = "Name or subject"
-    autocomplete_fields = ["event_types"]
-    readonly_fields = ["tokens", "updated_at"]
+    autocomplete_fields = ["event_types", "layout"]
+    readonly_fields = ["preview", "tokens", "updated_at"]
+    inlines = [VariantInline]
     fieldsets = [
-        (None, {"fields": ["name", "event_types"]}),
-        ("Content", {"fields": ["subject", "text", "html"], "description": LIQUID_HELP}),
+        (None, {"fields": ["name", "event_types", "layout", "preview"]}),
+        (
+            "Content",
+            {"fields": ["locale", "subject", "preheader", "text", "html"], "description": LIQUID_HELP},
+        ),
         ("Tokens", {"fields": ["tokens"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmailTemplate]:
-        """With the number of event types."""
-        return super().get_queryset(request).annotate(_event_types=Count("event_types"))
+        """With the numbers of event types and of languages."""
+        counts = {name: Count(name, distinct=True) for name in ("event_types", "variants")}
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(_event_types=counts["event_types"], _variants=counts["variants"])
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Beside the usual ones: the preview, its frame, the test, and the mails that come with the product."""
+        return [*preview.urls(self.admin_site), *super().get_urls()]
 
     @admin.display(description="event types", ordering="_event_types")
     def event_type_count(self, row: EmailTemplate) -> int:
         """How many event types it is for."""
         return int(getattr(row, "_event_types", 0))
+
+    @admin.display(description="languages", ordering="_variants")
+    def languages(self, row: EmailTemplate) -> int:
+        """In how many languages it is written."""
+        return 1 + int(getattr(row, "_variants", 0))
+
+    @admin.display(description="preview and test")
+    def preview(self, row: EmailTemplate) -> SafeString | str:
+        """A link to how it looks."""
+        if row.pk is None:
+            return "Save it first."
+        url = reverse("admin:notifications_emailtemplate_preview", args=[row.pk])
+        return format_html(
+            '<a href="{}">See the saved mail with real values, and send it to yourself</a>', url
+        )
 
     @admin.display(description="HTML", boolean=True)
     def has_html(self, row: EmailTemplate) -> bool:
@@ -64,6 +112,9 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
         lines = format_html_join(
             "",
             "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
-            (("{{ " + token.name + " }}", token.description, token.sample[:60]) for token in legal.values()),
+            [
+                *(("{{ " + each.name + " }}", each.description, each.sample[:60]) for each in legal.values()),
+                *(("{{ " + name + " }}", _OPT_OUT_HELP, sample) for name, sample in OF_MAILS.items()),
+            ],
         )
         return format_html('<table class="tokens"><tbody>{}</tbody></table>', lines)

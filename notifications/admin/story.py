@@ -1,6 +1,7 @@
 """What the page of a delivery tells of it: where it stands, and what was sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from email import message_from_string, policy
 
 from django.urls import reverse
@@ -9,12 +10,57 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from notifications import why
-from notifications.models import Delivery, RenderedBody
+from notifications.advice import advise, url_of
+from notifications.curl import command
+from notifications.models import Attempt, Delivery, RenderedBody
 
 
 def body_of(row: Delivery) -> RenderedBody | None:
     """Return what was rendered; the time it was made names its partition."""
     return RenderedBody.objects.filter(delivery=row, delivery_created_at=row.created_at).first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An attempt, where its time went, and what it means."""
+
+    attempt: Attempt
+    phases: Sequence[tuple[str, str]]
+    remedy: str
+
+
+def attempts_of(row: Delivery) -> list[Told]:
+    """Return the attempts, oldest first."""
+    is_email = bool(row.recipient)
+    return [
+        Told(
+            attempt=attempt,
+            phases=() if is_email else phases(attempt),
+            remedy="" if is_email else advise(attempt).remedy,
+        )
+        for attempt in row.attempts.order_by("started_at", "number")
+    ]
+
+
+def phases(attempt: Attempt) -> list[tuple[str, str]]:
+    """Return where the time of a callout went, each part with its milliseconds."""
+    kept, lost = "reused connection", "—"
+    opening = [
+        (label, f"{value} ms" if value is not None else kept if attempt.is_reused else lost)
+        for label, value in (
+            ("DNS", attempt.dns_ms),
+            ("Connect", attempt.connect_ms),
+            ("TLS", attempt.tls_ms),
+        )
+    ]
+    first = f"{attempt.first_byte_ms} ms" if attempt.first_byte_ms is not None else lost
+    return [*opening, ("First byte", first), ("Total", f"{attempt.duration_ms} ms")]
+
+
+def curl(attempts: Sequence[Told], body: RenderedBody | None) -> str:
+    """Return the last attempt that sent a request as a curl command; empty if none did."""
+    sent = [told.attempt for told in attempts if url_of(told.attempt.request_headers)]
+    return command(sent[-1].request_headers, body.body) if sent and body else ""
 
 
 def sentence(row: Delivery) -> SafeString:

@@ -12,11 +12,12 @@ from django.utils.safestring import SafeString
 from events.admin.pausable import PausablePage
 from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
-from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscription
 from notifications.parameter_form import ParameterForm
 from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
+from .trial import SubscriptionTrials
 
 
 class RecipientInline(TabularInline[Recipient, Subscription]):
@@ -66,8 +67,15 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
+class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]):
     """Who is told what, and how."""
+
+    actions = ["pause", "resume", "send_test"]
+    buttons = ["pause", "resume", "send_test"]
+    button_help = {
+        **PausablePage.button_help,
+        "send_test": "One request to its endpoint, as this subscription sends it; shows each step.",
+    }
 
     form = SubscriptionForm
     list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
@@ -94,7 +102,7 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         (
             "Which notification: an endpoint or an email template",
             {
-                "fields": ["endpoint", "email_template", "profile"],
+                "fields": ["endpoint", "email_template", "profile", "allows_opt_out"],
                 "description": "Add the endpoint first, on its own page: that shows its signing secret.",
             },
         ),
@@ -114,8 +122,7 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         """With what the list shows, without secrets."""
         related = ("subscriber", "queue", "endpoint", "email_template")
         secrets = (
-            "endpoint__secret",
-            "endpoint__ca_certificate",
+            *(f"endpoint__{name}" for name in Endpoint.BULKY),
             "email_template__text",
             "email_template__html",
         )
@@ -123,7 +130,7 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Name endpoints and profiles without reading their secrets."""
-        secrets = {"endpoint": ["secret"], "profile": SmtpProfile.secrets()}
+        secrets = {"endpoint": Endpoint.BULKY, "profile": SmtpProfile.secrets()}
         if db_field.name in secrets:
             kwargs["queryset"] = db_field.remote_field.model.objects.defer(*secrets[db_field.name])
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -135,6 +142,10 @@ class SubscriptionAdmin(PreviewPage[Subscription], PausablePage[Subscription]):
         if db_field.name == "endpoint" and hasattr(widget, "can_add_related"):
             widget.can_add_related = False
         return field
+
+    def offers(self, name: str, row: Subscription) -> bool:
+        """A test where there is an endpoint."""
+        return row.endpoint_id is not None if name == "send_test" else super().offers(name, row)
 
     @admin.display(description="notification")
     def notification(self, row: Subscription) -> str:

@@ -12,6 +12,8 @@ from events import ids
 from events.api.base import NewestFirst
 from events.api.wire import JSON
 from events.models import Scope
+from notifications.advice import advise, url_of
+from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
 
 
@@ -64,7 +66,9 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):
-    """One try of a delivery."""
+    """One try of a delivery; times in milliseconds, null for what did not come to its end or was not needed."""
+
+    remedy = serializers.SerializerMethodField(help_text="What would mend it; empty if nothing is known to.")
 
     class Meta:
         model = Attempt
@@ -76,6 +80,12 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "error_class",
             "detail",
             "duration_ms",
+            "is_reused",
+            "dns_ms",
+            "connect_ms",
+            "tls_ms",
+            "first_byte_ms",
+            "remedy",
             "address",
             "request_headers",
             "response_headers",
@@ -83,6 +93,10 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "is_fenced",
             "started_at",
         ]
+
+    def get_remedy(self, attempt: Attempt) -> str:
+        """Return what would mend it; of an email, nothing is known here."""
+        return advise(attempt).remedy if url_of(attempt.request_headers) else ""
 
 
 class RenderedSerializer(serializers.ModelSerializer[RenderedBody]):
@@ -97,10 +111,15 @@ class DeliveryDetailSerializer(DeliverySerializer):
     """A delivery with its attempts, oldest first, and its rendered body (null until it is rendered)."""
 
     attempts = serializers.SerializerMethodField()
+    _kept: list[RenderedBody | None] | None = None  # for the one delivery that this serializer is made for
+
     rendered = serializers.SerializerMethodField()
+    curl = serializers.SerializerMethodField(
+        help_text="The last attempt that sent something, as a command; secrets are masked. Empty for email."
+    )
 
     class Meta(DeliverySerializer.Meta):
-        fields = [*DeliverySerializer.Meta.fields, "attempts", "rendered"]
+        fields = [*DeliverySerializer.Meta.fields, "attempts", "rendered", "curl"]
 
     @extend_schema_field(AttemptSerializer(many=True))
     def get_attempts(self, delivery: Delivery) -> Any:
@@ -110,8 +129,19 @@ class DeliveryDetailSerializer(DeliverySerializer):
     @extend_schema_field(RenderedSerializer(allow_null=True))
     def get_rendered(self, delivery: Delivery) -> Any:
         """Return what is sent, once it is rendered."""
-        rendered = RenderedBody.objects.filter(delivery=delivery).first()
+        rendered = self._body(delivery)
         return RenderedSerializer(rendered).data if rendered else None
+
+    def get_curl(self, delivery: Delivery) -> str:
+        """Return the command, once something was sent."""
+        rendered = self._body(delivery)
+        last = delivery.attempts.exclude(request_headers="").order_by("-started_at").first()
+        return command(last.request_headers, rendered.body) if last and rendered else ""
+
+    def _body(self, delivery: Delivery) -> RenderedBody | None:
+        if self._kept is None:
+            self._kept = [RenderedBody.objects.filter(delivery=delivery).first()]
+        return self._kept[0]
 
 
 class _Deliveries(generics.GenericAPIView[Delivery]):

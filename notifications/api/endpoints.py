@@ -1,69 +1,30 @@
 """Managing webhook endpoints."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from django.core.exceptions import ValidationError
+from django.db.models import Prefetch
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.base import ConfigViewSet, ModelSerializer
+from events.api.base import ConfigViewSet
 from events.models import ApiKey
 from notifications import backlog, diagnose, switch
+from notifications.address_warnings import warnings_of
 from notifications.audit import Actor
 from notifications.backlog import Backlog
 from notifications.diagnose import State
 from notifications.forms import MOST_PER_MINUTE
-from notifications.models import Endpoint
+from notifications.models import Endpoint, EndpointHeader
+from notifications.rotate import DEFAULT_OVERLAP, LONGEST_OVERLAP, Key, rotate
 
-
-class EndpointSerializer(ModelSerializer):
-    """A webhook receiver; its signing secret is shown once, in the answer that creates it."""
-
-    url = serializers.CharField(read_only=True, help_text="Base URL and path, joined: what is called.")
-    state = serializers.SerializerMethodField(
-        help_text="failing: it failed again and again, and gets one probe at a time."
-    )
-
-    class Meta:
-        model = Endpoint
-        fields = [
-            "id",
-            "subscriber",
-            "name",
-            "base_url",
-            "path",
-            "url",
-            "ca_certificate",
-            "timeout_seconds",
-            "max_in_flight",
-            "rate_per_minute",
-            "state",
-            "is_active",
-            "paused_reason",
-            "created_at",
-            "updated_at",
-        ]
-        validators: list[object] = []
-
-    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
-    def get_state(self, endpoint: Endpoint) -> str:
-        """Return how it fares."""
-        return diagnose.state(endpoint).value
-
-
-class Strict(serializers.Serializer[Any]):
-    """Refuses members that it does not know."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the members; an unknown one is an error under its name."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
-            legal = ", ".join(self.fields)
-            raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
-        return super().to_internal_value(data)
+from .endpoint_serializers import CreatedEndpointSerializer, EndpointSerializer
+from .strict import Strict
+from .trials import TrialActions
 
 
 class PauseSerializer(Strict):
@@ -99,18 +60,42 @@ class BacklogSerializer(serializers.Serializer[Any]):
     )
 
 
-class CreatedEndpointSerializer(EndpointSerializer):
-    """A new endpoint, with its signing secret."""
+class RotateSerializer(PauseSerializer):
+    """What is rotated, and for how long the old one signs too."""
 
-    class Meta(EndpointSerializer.Meta):
-        fields = [*EndpointSerializer.Meta.fields, "secret"]
-        extra_kwargs: dict[str, Any] = {"secret": {"read_only": True}}
+    key = serializers.ChoiceField(
+        choices=Key.choices,
+        default=Key.SECRET,
+        help_text="The signing secret (v1), or the Ed25519 key pair (v1a).",
+    )
+    overlap_hours = serializers.IntegerField(
+        default=DEFAULT_OVERLAP,
+        min_value=0,
+        max_value=LONGEST_OVERLAP,
+        help_text="For how long the old one signs beside the new; 0: not at all.",
+    )
 
 
-class EndpointViewSet(ConfigViewSet):
-    """Webhook endpoints, and pausing and resuming them."""
+class RotatedSerializer(serializers.Serializer[Any]):
+    """What the receiver verifies with from now on."""
 
-    queryset = Endpoint.objects.select_related("circuit")
+    secret = serializers.CharField(
+        allow_null=True, help_text="The new signing secret, here and nowhere later."
+    )
+    public_key = serializers.CharField(
+        allow_blank=True, help_text="Of the Ed25519 key pair, where there is one."
+    )
+    former_signs_until = serializers.DateTimeField(allow_null=True)
+
+
+class EndpointViewSet(TrialActions, ConfigViewSet):
+    """Webhook endpoints, and testing, checking, pausing and resuming them."""
+
+    queryset = (
+        Endpoint.objects.select_related("circuit")
+        .prefetch_related(Prefetch("headers", EndpointHeader.objects.defer("secret_value")))
+        .defer(*Endpoint.SECRETS)
+    )
     serializer_class = EndpointSerializer
     filterset_fields = ["subscriber", "name", "is_active"]
 
@@ -120,6 +105,7 @@ class EndpointViewSet(ConfigViewSet):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         self.perform_create(serializer)
+        self._warn(serializer)
         # Nothing on the way may keep the secret.
         return Response(
             CreatedEndpointSerializer(serializer.instance).data,
@@ -128,10 +114,34 @@ class EndpointViewSet(ConfigViewSet):
         )
 
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
-        """Save; one that this stops or lets go on is in the audit log, as after the verbs."""
+        """Save; one that this stops or lets go on is in the audit log. The answer warns of refused addresses."""
         endpoint: Any = serializer.instance
         with switch.edited(endpoint, _actor(self.request)):
             super().perform_update(serializer)
+        self._warn(serializer)
+
+    @extend_schema(request=RotateSerializer, responses={200: RotatedSerializer})
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    def rotate_secret(self, request: Request, **_kwargs: Any) -> Response:
+        """Replace what it signs with; the old one signs too for a while, and the answer alone tells the new one."""
+        endpoint, given = self._asked(RotateSerializer)
+        key = given["key"]
+        try:
+            rotated, until = rotate(
+                endpoint.pk,
+                key,
+                overlap_hours=given["overlap_hours"],
+                actor=_actor(request),
+                reason=given.get("reason", ""),
+            )
+        except ValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from None
+        found = {
+            "secret": rotated.secret if key == Key.SECRET else None,
+            "public_key": rotated.public_key,
+            "former_signs_until": until,
+        }
+        return Response(RotatedSerializer(found).data, headers={"Cache-Control": "no-store"})
 
     @extend_schema(request=PauseSerializer, responses={200: BacklogSerializer})
     @action(detail=True, methods=["post"])
@@ -162,6 +172,12 @@ class EndpointViewSet(ConfigViewSet):
         endpoint, serializer = self.get_object(), kind(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return endpoint, serializer.validated_data
+
+    @staticmethod
+    def _warn(serializer: serializers.BaseSerializer[Any]) -> None:
+        endpoint: Any = serializer.instance
+        if {"base_url", "token_url"} & set(serializer.validated_data):
+            endpoint.warnings = warnings_of(endpoint)
 
     def _backlog(self, found: Backlog, per_minute: int | None = None) -> Response:
         told = {name: getattr(found, name) for name in ("deliveries", "in_lanes", "lanes", "oldest")}

@@ -17,7 +17,7 @@ from notifications import preview, sample, vet_callout
 from notifications.models import Parameter, Subscription
 from notifications.tokens import offer
 
-from .endpoints import Strict
+from .strict import Strict
 from .subscriptions import ParameterSerializer
 
 

@@ -22,7 +22,7 @@ from smtpprofiles.probe import probe
 from smtpprofiles.sample_mail import compose
 from smtpprofiles.timeline import StepStatus
 
-from .endpoints import Strict
+from .strict import Strict
 
 
 class SmtpProfileSerializer(ModelSerializer):

@@ -102,6 +102,7 @@ class SubscriptionSerializer(ModelSerializer):
             "endpoint",
             "email_template",
             "profile",
+            "allows_opt_out",
             "payload_template",
             "on_failure",
             "retry_seconds",

@@ -15,12 +15,18 @@ from .events import EventWithDeliveriesView
 from .preview import PreviewView
 from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
 from .subscriptions import SubscriptionViewSet
+from .suppressions import SuppressionViewSet
+from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
 
 router = SimpleRouter()
 router.register("endpoints", EndpointViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("smtp-profiles", SmtpProfileViewSet)
 router.register("profile-rules", ProfileRuleViewSet)
+router.register("templates", TemplateViewSet)
+router.register("layouts", LayoutViewSet)
+router.register("partials", PartialViewSet)
+router.register("suppressions", SuppressionViewSet)
 
 urlpatterns = [
     re_path(r"^events/(?P<public_id>evt_\w+)/$", EventWithDeliveriesView.as_view(), name="event"),

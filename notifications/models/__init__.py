@@ -1,11 +1,13 @@
 """Who is told, and how it went."""
 
 from .audit import AuditEntry
+from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
-from .mail import EmailTemplate, ProfileRule
+from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
+from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
 from .parameter import Parameter
 from .records import Attempt, RenderedBody
 from .subscription import Filter, Recipient, Subscription
@@ -17,14 +19,23 @@ __all__ = [
     "Circuit",
     "Cluster",
     "Delivery",
+    "DeliveryFeedback",
+    "EmailLayout",
+    "EmailPartial",
     "EmailTemplate",
+    "EmailVariant",
     "Endpoint",
+    "EndpointHeader",
+    "FeedbackAddress",
     "Filter",
     "Lane",
+    "OptOut",
     "Parameter",
     "ProfileRule",
     "Recipient",
     "RenderedBody",
+    "RetiredSecret",
     "Runner",
     "Subscription",
+    "Suppression",
 ]

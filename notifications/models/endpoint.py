@@ -1,5 +1,7 @@
 """Endpoints: where webhooks go, and how they are authenticated."""
 
+from typing import Any
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -8,13 +10,20 @@ from django.db.models.lookups import LessThanOrEqual
 
 from events.models import Subscriber
 from notifications import endpoint_url
-from notifications.transports.signing import new_secret
+from notifications.transports.signing import new_key_pair, new_secret, public_key
 from smtpprofiles.encryption import EncryptedTextField
 from smtpprofiles.tls import validate_ca_certificate
 
+from .authentication import Authentication
 
-class Endpoint(models.Model):
+
+class Endpoint(Authentication):
     """Base URL, path, authentication and limits of one webhook receiver."""
+
+    # Encrypted: pages leave them out, so that one that no key opens breaks none.
+    SECRETS = ("secret", "key_pair", "password", "bearer_token", "client_secret", "api_key", "client_key")
+    # With what is long besides, and shown by no list.
+    BULKY = (*SECRETS, "ca_certificate", "token_ca_certificate", "client_certificate")
 
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="endpoints")
     name = models.CharField(max_length=100)
@@ -61,7 +70,9 @@ class Endpoint(models.Model):
 
     class Meta:
         ordering = ["subscriber", "name"]
+        permissions = [("reveal_secret", "Can reveal signing secrets")]
         constraints = [
+            *Authentication.Meta.constraints,
             models.UniqueConstraint(fields=["subscriber", "name"], name="endpoint_name_once"),
             models.CheckConstraint(
                 condition=Q(base_url__startswith="https://") & Q(LessThanOrEqual(Length("base_url"), 2048)),
@@ -94,5 +105,20 @@ class Endpoint(models.Model):
         return self.is_active and not self.paused_reason
 
     def clean(self) -> None:
-        """Store the host as it is looked up."""
+        """Store the host as it is looked up, and have a key pair where one is wanted."""
         self.base_url = endpoint_url.normalise_base_url(self.base_url)
+        self._fit_key_pair()
+
+    def save(self, **options: Any) -> None:
+        """Save it, with a key pair of its own as soon as it signs by Ed25519, and none before."""
+        if self._fit_key_pair() and options.get("update_fields") is not None:
+            options["update_fields"] = {*options["update_fields"], "key_pair", "public_key"}
+        super().save(**options)
+
+    def _fit_key_pair(self) -> bool:
+        """Make a key pair, or drop it; tell whether something changed."""
+        if "signs_ed25519" in self.get_deferred_fields() or self.signs_ed25519 == bool(self.public_key):
+            return False
+        self.key_pair = new_key_pair() if self.signs_ed25519 else ""
+        self.public_key = public_key(self.key_pair) if self.key_pair else ""
+        return True

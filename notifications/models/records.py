@@ -30,6 +30,18 @@ class Attempt(models.Model):
     detail = models.TextField(blank=True)
     duration_ms = models.PositiveIntegerField(help_text="Milliseconds from start to answer.")
     address = models.CharField(max_length=100, blank=True)
+    # Of webhooks; empty: it did not come to that, or the connection was there already.
+    dns_ms = models.PositiveIntegerField("name resolved", null=True, help_text="Milliseconds.")
+    connect_ms = models.PositiveIntegerField("connected", null=True, help_text="Milliseconds.")
+    tls_ms = models.PositiveIntegerField("TLS handshake", null=True, help_text="Milliseconds.")
+    first_byte_ms = models.PositiveIntegerField(
+        "first byte of the answer",
+        null=True,
+        help_text="Milliseconds from the request's first byte to the answer's.",
+    )
+    is_reused = models.BooleanField(
+        "kept connection", default=False, help_text="It went over a connection that was open already."
+    )
     request_headers = models.TextField(blank=True)
     response_headers = models.TextField(blank=True)
     response_body = models.TextField(blank=True)

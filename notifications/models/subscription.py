@@ -58,6 +58,12 @@ class Subscription(models.Model):
         verbose_name="SMTP profile",
         help_text="Email: leave by this profile. Empty: the rule of the event type, else the default profile.",
     )
+    allows_opt_out = models.BooleanField(
+        "recipients may opt out",
+        default=False,
+        help_text="Email: adds a link to unsubscribe, and the headers by which mail programs show a button. "
+        "Leave it off where people must be told.",
+    )
     payload_template = models.TextField(
         blank=True,
         help_text="Webhook: empty, the body is the standard one. Else the whole JSON body, in Liquid.",

@@ -10,6 +10,7 @@
 import http.client
 import re
 import ssl
+import time
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from requests.structures import CaseInsensitiveDict
 
 from .base import BODY_LIMIT
 from .headers import show, show_lines
+from .times import Times
 
 _RECORD = 16_384  # TLS has no longer ones, so that nothing is ever left behind in its layer
 # A head without anything to interpret: final, HTTP/1.1, ended by CRLF, one space after each colon.
@@ -56,9 +58,11 @@ class Answer(requests.Response):
         return CaseInsensitiveDict(self.fields)
 
 
-def read(sock: ssl.SSLSocket) -> Answer:
+def read(sock: ssl.SSLSocket, times: Times | None = None) -> Answer:
     """Read the final answer. http.client.HTTPException for one that is none, or OSError."""
     received = sock.recv(_RECORD)
+    if times is not None and received:
+        times.answered = time.monotonic()
     plain = _PLAIN_HEAD.match(received)
     answer = _whole(plain, received) if plain else None
     return answer if answer is not None else _piecemeal(_Stream(sock, received))

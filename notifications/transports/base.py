@@ -51,6 +51,12 @@ class Outcome:
     response_headers: str = ""
     provider_id: str = ""  # what a provider of mail calls the message that it took
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
+    # Webhooks: how long each part took that came to its end. Nothing of the first three over a kept connection.
+    dns_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    first_byte_ms: int | None = None  # from the request's first byte to the answer's
+    is_reused: bool = False  # it went over a kept connection
 
     def without(self, secrets: tuple[str, ...]) -> "Outcome":
         """Return it with these texts masked, also where the other side repeats them."""

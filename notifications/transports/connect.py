@@ -5,7 +5,8 @@
    The socket itself has no time-out after the handshake: it would cost system calls and bound nothing.
 3. A connection failure carries its kind; after the request has begun, errors are those of http.client
    and the socket.
-4. A request is written in one piece, once, and its answer is read at once.
+4. A request is written in one piece, once, and its answer is read at once. (A check of a receiver may ask
+   for several pieces.)
 """
 
 import select
@@ -18,11 +19,12 @@ from typing import Any, NamedTuple, cast
 import requests
 from urllib3.connection import HTTPSConnection
 
-from smtpprofiles import guard
+from smtpprofiles import guard, proxy
 from smtpprofiles.deadline import Deadline
 
 from . import answer
 from .answer import Answer
+from .times import Times
 
 CONNECT_SECONDS = 5.0
 
@@ -38,9 +40,10 @@ class NotConnected(Exception):  # noqa: N818 - named for the fact
 class Callout(requests.PreparedRequest):
     """A prepared request as the very bytes to send, what bounds it, and where it went."""
 
-    def __init__(self, *, host: str, content: bytes, deadline: Deadline) -> None:
+    def __init__(self, *, host: str, content: bytes, deadline: Deadline, times: Times | None = None) -> None:
         # Without super().__init__(): nothing else of it is looked at.
         self.host, self.content, self.deadline = host, content, deadline
+        self.times = times or Times()
         self.address = ""  # known once there is a connection
 
 
@@ -51,6 +54,12 @@ class Configuration(NamedTuple):
     ca_bundle: str
     allowed_networks: tuple[str, ...]
     connect_to: tuple[str, ...]
+    proxy: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+
+    def __repr__(self) -> str:
+        return "Configuration(…)"  # keys and the proxy's password are among its values
 
 
 class GuardedConnection(HTTPSConnection):
@@ -69,6 +78,7 @@ class GuardedConnection(HTTPSConnection):
         assert callout is not None, "connections are opened for a callout only"
         deadline = callout.deadline
         setting = "OUTBOUND_ALLOWED_NETWORKS"
+        callout.times.begin()
         try:
             sock = guard.connect(
                 self.host,
@@ -77,6 +87,8 @@ class GuardedConnection(HTTPSConnection):
                 allowed_networks=guard.networks(self.configuration.allowed_networks, setting),
                 connect_to=guard.connect_to_map(self.configuration.connect_to),
                 setting=setting,
+                observer=callout.times,
+                proxy=proxy.parse(self.configuration.proxy),
             )
         except guard.AddressRefused as error:
             raise NotConnected("address_refused", str(error)) from error
@@ -108,6 +120,8 @@ class GuardedConnection(HTTPSConnection):
             why = f"{self.host} closed the connection during the TLS handshake."
             raise NotConnected("tls", why) from error
         self.sock.settimeout(None)
+        if self.callout is not None:
+            self.callout.times.shook_hands(self.sock)
         self._unasked = select.poll()
         self._unasked.register(self.sock, select.POLLIN)
         self.opened_at = time.monotonic()
@@ -123,10 +137,26 @@ class GuardedConnection(HTTPSConnection):
         """Whether it is open, and silent: what comes unasked is the end of it, or for nobody."""
         return self.sock is not None and not self._unasked.poll(0)
 
-    def exchange(self, content: bytes) -> Answer:
+    def exchange(self, callout: Callout) -> Answer:
         """Send a request, and read its answer. http.client.HTTPException or OSError."""
-        sock = cast(ssl.SSLSocket, self.sock)
+        sock, times = cast(ssl.SSLSocket, self.sock), callout.times
+        times.asked = time.monotonic()
         # A receiver may refuse early and close; its answer is there to be read.
         with suppress(BrokenPipeError, ConnectionResetError):
-            sock.sendall(content)
-        return answer.read(sock)
+            if times.pause:
+                _send_slowly(sock, callout)
+            else:
+                sock.sendall(callout.content)
+            if times.is_traced:
+                times.sent = time.monotonic()
+        return answer.read(sock, times)
+
+
+def _send_slowly(sock: ssl.SSLSocket, callout: Callout) -> None:
+    """In four pieces, as a bad line would."""
+    content = callout.content
+    size = -(-len(content) // 4)
+    for start in range(0, len(content), size):
+        if start:
+            time.sleep(min(callout.times.pause, callout.deadline.remaining()))
+        sock.sendall(content[start : start + size])

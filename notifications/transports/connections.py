@@ -59,10 +59,12 @@ class GuardedPool(HTTPSConnectionPool):
         """Send once. NotConnected before anything was sent, then http.client.HTTPException or OSError."""
         connection = cast(GuardedConnection, self._get_conn())
         connection.callout = callout
+        if callout.times.is_traced:
+            connection.close()  # whoever looks wants to see it connect
         try:
             self._validate_conn(connection)
-            found = connection.exchange(callout.content)
-            if not found.is_reusable:
+            found = connection.exchange(callout)
+            if not found.is_reusable or callout.times.is_traced:
                 connection.close()
         except BaseException:
             connection.close()
@@ -79,6 +81,8 @@ class GuardedPool(HTTPSConnectionPool):
             conn.close()
         if conn.sock is None:
             super()._validate_conn(conn)
+        else:
+            conn.callout.times.is_reused = True
         conn.callout.address = conn.address
         conn.callout.deadline.watch_lent(conn.sock)
 
@@ -103,7 +107,10 @@ class GuardedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """A pool manager that knows guarded https, and no http at all."""
-        context = client_context("https", self._configuration.ca_certificate, self._configuration.ca_bundle)
+        own = self._configuration
+        context = client_context(
+            "https", own.ca_certificate, own.ca_bundle, own.client_certificate, own.client_key
+        )
         self.poolmanager = PoolManager(
             num_pools=connections, maxsize=maxsize, block=block, ssl_context=context, **kwargs
         )
@@ -133,16 +140,19 @@ _adapters: dict[Configuration, GuardedAdapter] = {}
 _lock = threading.Lock()
 
 
-def adapter(ca_certificate: str) -> GuardedAdapter:
+def adapter(ca_certificate: str, *, client_certificate: str = "", client_key: str = "") -> GuardedAdapter:
     """The adapter for destinations of one configuration, with the connections they share.
 
-    ssl.SSLError or OSError where the certificates to trust cannot be loaded.
+    ssl.SSLError, OSError or ValueError where the certificates to trust or to show cannot be loaded.
     """
     configuration = Configuration(
         ca_certificate=ca_certificate,
         ca_bundle=settings.OUTBOUND_CA_BUNDLE,
         allowed_networks=tuple(settings.OUTBOUND_ALLOWED_NETWORKS),
         connect_to=tuple(settings.OUTBOUND_CONNECT_TO),
+        proxy=settings.OUTBOUND_PROXY,
+        client_certificate=client_certificate,
+        client_key=client_key,
     )
     found = _adapters.get(configuration)
     if found is None:

@@ -11,17 +11,14 @@ from django.db import transaction
 
 from events.keys import create_key
 from events.models import ApiKey, EventType, Grant, Queue, Route, Scope, Subscriber
-from notifications import vet
+from notifications.letters import defaults, install
 from notifications.models import EmailTemplate, Endpoint, ProfileRule, Recipient, Subscription
 from smtpprofiles.models import SmtpProfile
 
-from .billing_letters import BILLING_LETTERS
-from .letters import BILLING, OPERATIONS, Letter
-from .operations_letters import OPERATIONS_LETTERS
+from .letters import BILLING, LETTERS, OPERATIONS, Letter
 from .rows import ensure, ensure_subscription, ensure_user
 from .webhooks import ensure_endpoints, ensure_webhooks
 
-LETTERS = (*BILLING_LETTERS, *OPERATIONS_LETTERS)
 _SHOWS = {letter.event_type: letter.shows for letter in LETTERS}
 _SUBSCRIBERS = {
     "ERP connector": "Books every event of the billing system, in order.",
@@ -76,8 +73,11 @@ def configure() -> Configuration:
     ensure_webhooks(endpoints, queues, types)
     profiles = {name: _ensure_profile(name) for name in _PROFILES}
     _ensure_people()
+    templates = _ensure_templates()
     mails = {
-        letter.event_type: _ensure_mail(letter, subscribers, queues, types[letter.event_type], profiles)
+        letter.event_type: _ensure_mail(
+            letter, templates[letter.event_type], subscribers, queues, types[letter.event_type], profiles
+        )
         for letter in LETTERS
         if letter.event_type in types
     }
@@ -133,23 +133,22 @@ def _ensure_people() -> None:
     ensure_user("care-lead")
 
 
-def _ensure_mail(
+def _ensure_templates() -> dict[str, EmailTemplate]:
+    """Return the product's own mails by event type, those that somebody deleted made anew."""
+    install(again=True)
+    names = {letter.name: letter.event_type for letter in defaults()}
+    return {names[row.name]: row for row in EmailTemplate.objects.filter(name__in=names)}
+
+
+def _ensure_mail(  # noqa: PLR0917 - every kind of row that it needs
     letter: Letter,
+    template: EmailTemplate,
     subscribers: dict[str, Subscriber],
     queues: dict[str, Queue],
     event_type: EventType,
     profiles: dict[str, SmtpProfile],
 ) -> Subscription:
-    """Return the subscription that mails this letter, saved with its template, rule and recipients."""
-    template = EmailTemplate.objects.filter(name=letter.name).first()
-    if template is None:
-        template = EmailTemplate(name=letter.name, subject=letter.subject, text=letter.text, html=letter.html)
-        template.full_clean()
-        vet.check_template(
-            event_types=[event_type], subject=letter.subject, text=letter.text, html=letter.html
-        )
-        template.save()
-        template.event_types.set([event_type])
+    """Return the subscription that mails this letter, saved with its rule and recipients."""
     wanted = profiles[letter.profile]
     if letter.profile != BILLING:
         ensure(ProfileRule, event_type=event_type, defaults={"profile": wanted})
@@ -157,7 +156,7 @@ def _ensure_mail(
     chosen = rule.profile if rule else SmtpProfile.objects.filter(is_default=True).first()
     subscription = Subscription(
         subscriber=subscribers[letter.subscriber],
-        name=f"{letter.name}, by email",
+        name=f"{template.name}, by email",
         queue=queues["bulk" if letter.event_type in _BULK else "billing"],
         email_template=template,
         # Named only where an administrator's own rule or default would send it elsewhere.

@@ -17,9 +17,10 @@ from notifications.nudge import start_drain
 from notifications.runners import count_alive
 
 from .board import Board
-from .configuration import LETTERS, Configuration, configure
+from .configuration import Configuration, configure
 from .expected import Known, known
 from .hooks import Hooks
+from .letters import LETTERS
 from .mailbox import Letterhead, Mailbox
 from .payloads import drafts
 from .posting import Posting

@@ -157,3 +157,34 @@ def test_a_paused_endpoint_is_resumed_at_a_rate_by_keyboard_alone(catalog, https
     assert len(https_receiver.received) == 3
     assert set(Delivery.objects.values_list("status", flat=True)) == {"delivered"}
     assert AuditEntry.objects.get().reason == "At 6,000 a minute. receiver is back"
+
+
+def test_a_test_is_sent_by_keyboard_alone_and_a_command_is_taken_away(catalog, https_receiver, page):
+    subscription = WebhookSubscriptionFactory(endpoint=EndpointFactory(name="ERP hooks"))
+    https_receiver.script = lambda _: (301, {"Location": "/hook/"}, b"")
+    publish("invoice.posted", catalog["invoice.posted"].sample, queue=subscription.queue.name)
+    Engine(until_idle=True).run()
+
+    page.goto(f"/admin/notifications/subscription/{subscription.pk}/change/")
+    page.focus("input[value='Send test…']")
+    page.keyboard.press("Enter")
+    page.get_by_label("Event type").focus()
+    page.keyboard.type("invoice.posted")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("table.steps")
+    assert "Their server redirects to the same path with another ending" in page.inner_text(".why")
+    assert page.inner_text("table.steps tbody tr >> nth=-1").startswith("Read the answer\t✗ failed")
+    assert https_receiver.received[-1].headers["bellwether-test"] == "true"
+
+    delivery = Delivery.objects.get()
+    page.goto(f"/admin/notifications/delivery/{delivery.pk}/change/")
+    assert "Change the URL to https://receiver.example.test/hook/." in page.inner_text(".remedy")
+    page.click("text=Where the time went")
+    assert "First byte" in page.inner_text("table.timing")
+    page.click("text=The last attempt as curl")
+    assert page.get_by_role("textbox", name="Secrets are masked in it").input_value().startswith("curl -i ")
+    page.click("button:has-text('Copy')")
+    page.wait_for_selector("text=/Copied|Selected/")

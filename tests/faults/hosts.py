@@ -51,7 +51,8 @@ def lonely_host(*addresses: str, nameserver: str) -> Iterator[Host]:
     need("ip", "iproute2")
     with _host(1) as host:
         for address in addresses:
-            _ip("-n", host.namespace, "address", "add", f"{address}/32", "dev", "lo")
+            length = 128 if ":" in address else 32
+            _ip("-n", host.namespace, "address", "add", f"{address}/{length}", "dev", "lo")
         # `ip netns exec` shows it as /etc/resolv.conf.
         folder = Path("/etc/netns") / host.namespace
         folder.mkdir(parents=True)

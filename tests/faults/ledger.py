@@ -18,7 +18,7 @@ import trustme
 
 ROOT = Path(__file__).resolve().parents[2]
 # Misbehaviours whose 200 is complete as far as anybody reads it.
-ACCEPTING = ("huge_body", "gzip_bomb")
+ACCEPTING = ("huge_body", "gzip_bomb", "chunk_bomb")
 ANY = "*"  # the rule of every host without one of its own
 
 

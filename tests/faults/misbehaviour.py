@@ -44,6 +44,27 @@ async def drip_body(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await _send(writer, b"a")
 
 
+async def many_headers(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer 200 with headers that never end, as fast as they are taken."""
+    await _send(writer, _OK)
+    while True:
+        await _send(writer, b"X-More: more\r\n" * 1000)
+
+
+async def long_header(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer 200 with one header that never ends, as fast as it is taken."""
+    await _send(writer, _OK + b"X-Long: ")
+    while True:
+        await _send(writer, b"a" * 100_000)
+
+
+async def chunk_bomb(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer 200 in chunks that each say they have 2 GB, as fast as they are taken."""
+    await _send(writer, _OK + b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n")
+    while True:
+        await _send(writer, b"a" * 100_000)
+
+
 async def interim(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer 103 Early Hints for ever."""
     while True:
@@ -99,5 +120,8 @@ BY_NAME: dict[str, Misbehaviour] = {
         huge_body,
         gzip_bomb,
         metadata,
+        many_headers,
+        long_header,
+        chunk_bomb,
     )
 }

@@ -4,6 +4,7 @@ import pytest
 from psutil import Process
 
 from notifications.models import Attempt, Delivery
+from notifications.transports.base import BODY_LIMIT
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
 from tests.faults.misbehaviour import BY_NAME, NEVER_READS
@@ -24,8 +25,12 @@ EXPECTED = {
     "huge_body": ("delivered", "", 200),
     "gzip_bomb": ("delivered", "", 200),
     "metadata": ("retry", "redirect", 307),
+    "many_headers": ("unknown", "protocol", None),
+    "long_header": ("unknown", "protocol", None),
+    "chunk_bomb": ("delivered", "", 200),
     NEVER_READS: ("unknown", "timeout", None),
 }
+FREED_WITHIN = 8_000  # milliseconds, with a time-out of 2 s on a busy machine
 MEMORY = 64 * 1024 * 1024  # bytes that the worker may grow by; the bomb inflates to 50 MB, the body is 10 GB
 
 
@@ -64,6 +69,10 @@ def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
         assert (kind, found) == (kind, {EXPECTED[kind]})
         assert attempts.count() == len(published)
         assert all(attempt.detail for attempt in attempts)
+        assert max(attempt.duration_ms for attempt in attempts) < FREED_WITHIN
+        # What is kept of an answer is bounded, whatever was sent.
+        assert max(len(attempt.response_body) for attempt in attempts) <= BODY_LIMIT
+        assert max(len(attempt.response_headers) for attempt in attempts) <= 16_000
     metadata = Attempt.objects.filter(error_class="redirect")
     assert all("169.254.169.254" in attempt.detail for attempt in metadata)
     assert not Attempt.objects.filter(address__startswith="169.254.").exists()

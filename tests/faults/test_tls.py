@@ -2,6 +2,8 @@
 
 import datetime
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,15 +18,22 @@ from tests.faults.scene import conclude, publish_events, subscribe, wait_for_cou
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED = "expired", "wrong-name", "unknown-ca", "stalled"
-BAD = [f"{kind}.example.test" for kind in (EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED)]
+EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED, RESET = "expired", "wrong-name", "unknown-ca", "stalled", "reset"
+BAD = [f"{kind}.example.test" for kind in (EXPIRED, WRONG_NAME, UNKNOWN_CA, STALLED, RESET)]
 WHY = {
     EXPIRED: ("tls", ("certificate has expired",)),
     WRONG_NAME: ("tls", ("Hostname mismatch",)),
     UNKNOWN_CA: ("tls", ("unable to get local issuer certificate",)),
     STALLED: ("timeout", ("No connection within 2 seconds", "did not finish the TLS handshake in time")),
+    # The reset may be seen while connecting already, or during the handshake.
+    RESET: (
+        "tls",
+        ("closed the connection during the TLS handshake", "The TLS handshake with", "reset by peer"),
+    ),
 }
 GOOD = HOSTS[:2]
+# Milliseconds after which a thread is certainly given up, with a time-out of 2 s on a busy machine.
+FREED_WITHIN = 8_000
 
 
 @pytest.fixture
@@ -35,8 +44,36 @@ def stalling_port() -> Iterator[int]:
 
 
 @pytest.fixture
+def resetting_port() -> Iterator[int]:
+    """A port that resets each connection as soon as it is made."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        is_over = threading.Event()
+
+        def serve() -> None:
+            while True:
+                connection, _ = listener.accept()
+                if is_over.is_set():
+                    connection.close()
+                    return
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listener.getsockname()[1]
+        is_over.set()
+        socket.create_connection(listener.getsockname()).close()
+        server.join()
+
+
+@pytest.fixture
 def tls_ledger(
-    ca: trustme.CA, ca_bundle: Path, stalling_port: int, settings: Settings, tmp_path: Path
+    ca: trustme.CA,
+    ca_bundle: Path,
+    stalling_port: int,
+    resetting_port: int,
+    settings: Settings,
+    tmp_path: Path,
 ) -> Iterator[Ledger]:
     """The receiver of good and bad hosts; each bad one has a certificate of its own, or none."""
     long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -48,7 +85,8 @@ def tls_ledger(
     with Ledger(ca=ca, hosts=[*GOOD, *BAD[:3]], folder=tmp_path, certificates=certificates) as found:
         settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
         stalled = f"{BAD[3]}:443=127.0.0.1:{stalling_port}"
-        settings.OUTBOUND_CONNECT_TO = [*found.connect_to(), stalled]
+        resetting = f"{BAD[4]}:443=127.0.0.1:{resetting_port}"
+        settings.OUTBOUND_CONNECT_TO = [*found.connect_to(), stalled, resetting]
         yield found
 
 
@@ -79,9 +117,16 @@ def meet_bad_certificates(ledger: Ledger, *, rounds: int) -> None:
         attempts = Attempt.objects.filter(delivery__subscription=subscription)
         error_class, words = WHY[host.split(".")[0]]
         assert attempts.count() == len(published)
-        assert {attempt.error_class for attempt in attempts} == {error_class}
+        seen = {attempt.error_class for attempt in attempts}
+        assert seen <= {error_class, "connect"} if host == BAD[4] else seen == {error_class}
         assert all(any(each in attempt.detail for each in words) for attempt in attempts)
         assert {attempt.verdict for attempt in attempts} == {"retry"}, "nothing was sent"
+        # How far each came is in the log: to the handshake, and no further.
+        for attempt in attempts:
+            has_connected = attempt.error_class != "connect"
+            assert (attempt.connect_ms is not None, attempt.tls_ms) == (has_connected, None), host
+            assert attempt.first_byte_ms is None
+        assert max(attempt.duration_ms for attempt in attempts) < FREED_WITHIN
     findings = conclude(
         "10 TLS",
         ledger,

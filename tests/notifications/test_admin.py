@@ -600,7 +600,7 @@ class TestWhatADeliveryTells:
     ) -> None:
         delivery = make_delivery(hooks, make_event(types), status="retrying", attempt_count=1)
         delivery.refresh_from_db()
-        make_attempt(delivery, request_headers="x-a: 1")
+        make_attempt(delivery, request_headers="POST /?a=b+c HTTP/1.1\nHost: hooks.example.com\nx-a: 1")
         RenderedBody.objects.create(
             delivery=delivery, delivery_created_at=delivery.created_at, body="{}", query=[["a", "b c"]]
         )
@@ -609,7 +609,7 @@ class TestWhatADeliveryTells:
             f'<a href="{reverse("admin:notifications_endpoint_change", args=[hooks.endpoint_id])}">' in html
         )
         assert '<code class="called">POST https://hooks.example.com?a=b+c</code>' in html
-        assert '<pre class="exact">POST https://hooks.example.com?a=b+c\nx-a: 1</pre>' in html
+        assert '<pre class="exact">POST /?a=b+c HTTP/1.1\nHost: hooks.example.com\nx-a: 1</pre>' in html
         Endpoint.objects.update(base_url="https://10.0.0.1")
         assert "(not called: " in console.get(page(delivery)).text
 

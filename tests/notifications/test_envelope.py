@@ -37,9 +37,6 @@ def test_the_body_is_the_json_of_its_parts_around_the_exact_payload(
         schedule=Schedule(),
         skips_failures=False,
         parameters=(),
-        subject="",
-        text="",
-        html="",
     )
 
     body, headers, query = envelope.compose(one, notification, {})

@@ -43,6 +43,13 @@ def test_a_subject_comes_back_as_it_was(subject):
     assert max(len(line) for line in text.split("\r\n")) <= 998
 
 
+def test_a_long_url_stays_in_one_piece():
+    value = f"<https://bellwether.example/unsubscribe/{'aZ09-_:' * 100}/>"
+    text = mime.write([*HEADERS, ("List-Unsubscribe", value)], text="x")
+    assert f"\r\nList-Unsubscribe: {value}\r\n" in text
+    assert read(text)["List-Unsubscribe"] == value
+
+
 @pytest.mark.parametrize("value", ["a\r\nBcc: eve@example.com", "a\nb", "a\rb"])
 def test_a_line_break_never_starts_another_header(value):
     with pytest.raises(ValueError, match="line break"):

@@ -19,8 +19,7 @@ ANY_ORDER = None
 def items(lane, *numbers):
     """What was fetched of one lane."""
     notification = Notification(
-        is_paused=False, queue="", schedule=Schedule(), skips_failures=False, parameters=(), subject="",
-        text="", html="",
+        is_paused=False, queue="", schedule=Schedule(), skips_failures=False, parameters=(),
     )  # fmt: skip
     return [
         Item(

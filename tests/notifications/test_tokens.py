@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 from events import sync
 from events.models import EventType, Queue, Subscriber
-from notifications import vet
+from notifications import vet, vet_mail
 from notifications.models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
 from notifications.tokens import Medium, legal_tokens, offer, refuse_illegal
 
@@ -238,11 +238,14 @@ def test_a_subscription_has_exactly_one_destination(
 
 def test_a_template_is_checked_part_by_part(types: dict[str, EventType]) -> None:
     with pytest.raises(ValidationError) as caught:
-        vet.check_template(
+        vet_mail.check_template(
+            EmailTemplate(
+                subject="{{ invoice.numbr }}",
+                text="{{ contact.email }} {{ invoice.total | money: invoice.currency }}",
+                html="<p>{% if %}",
+            ),
             event_types=[types["invoice.posted"]],
-            subject="{{ invoice.numbr }}",
-            text="{{ contact.email }} {{ invoice.total | money: invoice.currency }}",
-            html="<p>{% if %}",
+            variants=[],
         )
     found = caught.value.message_dict
     assert list(found) == ["subject", "html"]
@@ -255,18 +258,12 @@ def test_a_change_of_a_template_must_fit_the_subscriptions_that_use_it(
 ) -> None:
     email.save()
     email.event_types.add(types["invoice.posted"], types["invoice.overdue"])
-    arguments: dict[str, Any] = {
-        "event_types": [types["invoice.posted"]],
-        "subject": "",
-        "html": "",
-        "template": template,
-    }
-    vet.check_template(text="{{ invoice.total }}", **arguments)
+    template.text = "{{ invoice.total }}"
+    vet_mail.check_template(template, event_types=[types["invoice.posted"]], variants=[])
     template.event_types.set([types["invoice.overdue"]])
+    template.text = "{{ invoice.days_overdue }}"
     with pytest.raises(ValidationError) as caught:
-        vet.check_template(
-            text="{{ invoice.days_overdue }}", **{**arguments, "event_types": [types["invoice.overdue"]]}
-        )
+        vet_mail.check_template(template, event_types=[types["invoice.overdue"]], variants=[])
     [message] = caught.value.message_dict["text"]
     assert message.startswith(
         "The subscription “mails” uses this template. “invoice.days_overdue” cannot be used"

@@ -70,3 +70,16 @@ def test_a_database_that_may_forget_is_refused_outside_tests(settings: Any) -> N
 
     settings.DURABILITY_NOT_NEEDED = True
     assert ids(checks.check_durability(databases=["default"])) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("", []), ("http://proxy.example.net:3128", []), ("https://u:pl4nted@proxy", ["project.E007"])],
+)
+def test_a_proxy_that_callouts_cannot_leave_through_stops_the_start(
+    settings: Any, url: str, expected: list[str]
+) -> None:
+    settings.OUTBOUND_PROXY = url
+    messages = list(checks.check_proxy())
+    assert [message.id for message in messages] == expected
+    assert "pl4nted" not in str(messages)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from events.signals import catalog_synced
 from events.sync import sync
 
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Sync, and say what changed."""
         report = sync()
+        catalog_synced.send(sender=type(self))
         self.stdout.write(
             self.style.SUCCESS(
                 f"Event types: {report.created} created, {report.updated} updated, "

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("events", "0002_pause"),
-        ("notifications", "0006_payload"),
+        ("notifications", "0009_attempt_times"),
         ("smtpprofiles", "0003_accounts"),
     ]
 
