@@ -83,6 +83,7 @@ class Books:
             in_lane=claimed.lane_id is not None,
             skips_failures=notification.skips_failures,
             is_failed_probe=lease.probes and answer is not None and not answer.is_good,
+            holds_unknown=sent.run.sender.holds_unknown,
             schedule=notification.schedule,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )

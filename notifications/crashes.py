@@ -16,14 +16,20 @@ def account_for_crash(channel_id: int, epoch: int, ids: list[int], owner: str) -
         if cursor.fetchone() is None:
             return
         cursor.execute(
-            """WITH crashed AS (
+            """WITH unsure AS (
+                 SELECT p.on_unknown = 'hold' AS is_left_to_a_person FROM notifications_channel c
+                 JOIN smtpprofiles_smtpprofile p ON p.id = c.profile_id WHERE c.id = %(channel)s
+               ), crashed AS (
                  UPDATE notifications_delivery d SET crash_count = d.crash_count + 1,
                    attempt_count = d.attempt_count + 1,
                    last_error = 'The worker died while it may have been sending this.',
-                   status = CASE WHEN d.crash_count + 1 >= %(limit)s THEN 'held' ELSE 'retrying' END,
-                   hold_cause = CASE WHEN d.crash_count + 1 >= %(limit)s THEN 'crashed' ELSE '' END,
-                   due_at = CASE WHEN d.crash_count + 1 >= %(limit)s THEN NULL ELSE now() END
-                 WHERE d.id = ANY(%(ids)s) AND d.status IN ('pending', 'retrying')
+                   status = CASE WHEN h.cause <> '' THEN 'held' ELSE 'retrying' END, hold_cause = h.cause,
+                   due_at = CASE WHEN h.cause = '' THEN now() END
+                 FROM (SELECT i.id, CASE WHEN i.crash_count + 1 >= %(limit)s THEN 'crashed'
+                                         WHEN (SELECT is_left_to_a_person FROM unsure) THEN 'unknown'
+                                         ELSE '' END AS cause
+                       FROM notifications_delivery i WHERE i.id = ANY(%(ids)s)) h
+                 WHERE d.id = h.id AND d.status IN ('pending', 'retrying')
                  RETURNING d.id, d.attempt_count, d.status, d.lane_id
                ), logged AS (
                  INSERT INTO notifications_attempt (id, delivery_id, number, verdict, error_class, detail,
@@ -40,5 +46,5 @@ def account_for_crash(channel_id: int, epoch: int, ids: list[int], owner: str) -
                UPDATE notifications_lane l SET blocked_by_id = c.id, due_at = NULL
                FROM crashed c JOIN notifications_delivery d ON d.id = c.id
                WHERE l.id = c.lane_id AND c.status = 'held' AND d.sequence = l.next_sequence""",
-            {"limit": CRASHES, "ids": ids, "owner": owner, "epoch": epoch},
+            {"limit": CRASHES, "channel": channel_id, "ids": ids, "owner": owner, "epoch": epoch},
         )

@@ -61,17 +61,18 @@ def write(drafts: list[Draft]) -> None:
     )
     numbers: list[int | None] = [None] * len(drafts)
     lane_ids = list(numbers)
+    woken = set(placed)
     if known:
         heads = _number(lanes, placed)
         for position, lane in enumerate(lanes):
             if lane:
                 head = heads[lane]
                 head.last += 1
-                lane_ids[position], numbers[position], placed[position] = (
-                    head.id,
-                    head.last,
-                    head.channel_id,
-                )
+                lane_ids[position], numbers[position] = head.id, head.last
+                # A mail keeps to its own profile: the lane comes to it in its turn (lanes.move).
+                if drafts[position].endpoint_id:
+                    placed[position] = head.channel_id
+                woken.add(head.channel_id)
     prepared.run(
         """INSERT INTO notifications_delivery
              (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
@@ -94,7 +95,7 @@ def write(drafts: list[Draft]) -> None:
             array(draft.undeliverable for draft in drafts),
         ],
     )
-    channels.wake(channel for channel in set(placed) if channel)
+    channels.wake(channel for channel in woken if channel)
 
 
 def _channels(
@@ -138,7 +139,8 @@ def _number(lanes: list[Lane | None], placed: list[int | None]) -> dict[Lane, _H
     A lane moves to another channel only while it is idle: what waits in it keeps its order.
     """
     counts = Counter(lane for lane in lanes if lane)
-    lane_channels = dict(zip(lanes, placed, strict=True))
+    # An idle lane goes to where its first new delivery does.
+    lane_channels = dict(zip(reversed(lanes), reversed(placed), strict=True))
     ordered = sorted(counts)
     rows = prepared.run(
         """INSERT INTO notifications_lane AS l

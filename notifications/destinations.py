@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from smtpprofiles.choices import OnUnknown
 from smtpprofiles.encryption import SecretUnreadable
 from smtpprofiles.models import SmtpProfile
 
@@ -35,6 +36,7 @@ class Sender:
     from_name: str = ""
     from_address: str = ""
     reply_to: str = ""
+    holds_unknown: bool = False  # what may have arrived is not sent again without a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class Directory:
         known_ones = [known for key in destinations if (known := self._senders.get(key))]
         if len(known_ones) == len(destinations) and all(now - read < KEPT_FOR for read, *_ in known_ones):
             return
+        SmtpProfile.keep_new_refresh_tokens()
         for key, version in _versions(destinations):
             known = self._senders.get(key)
             if known and self._versions.get(key) == version:
@@ -177,14 +180,15 @@ def _read(endpoint_id: int | None, profile_id: int | None) -> tuple[object, Call
         )
     profile = SmtpProfile.objects.get(pk=profile_id or 0)
     account = profile.account()
-    limits = (profile.max_connections, profile.rate_per_minute)
-    names = (profile.from_address, profile.from_name, profile.reply_to)
-    return (account, limits, names), lambda: Sender(
-        transport=EmailTransport(account, from_address=profile.from_address),
+    rest = (profile.max_connections, profile.rate_per_minute, profile.from_name, profile.from_address,
+            profile.reply_to, profile.on_unknown)  # fmt: skip
+    return (account, rest), lambda: Sender(
+        transport=EmailTransport(account),
         max_in_flight=profile.max_connections,
         rate_per_minute=profile.rate_per_minute,
         timeout=account.timeout_seconds,
         from_name=profile.from_name,
         from_address=profile.from_address,
         reply_to=profile.reply_to,
+        holds_unknown=profile.on_unknown == OnUnknown.HOLD,
     )

@@ -19,6 +19,7 @@ from events.models import QuarantinedEvent, Route
 from . import deliveries, plans
 from .excluded import exclude
 from .match import Fact, Plan, recipients, wants
+from .selection import Profiles
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +64,7 @@ class _Batch:
 
     facts: list[Fact]
     plans: dict[int, list[Plan]]  # by queue
-    rules: dict[int, int]
-    default_profile: int | None
+    profiles: Profiles
 
     @classmethod
     def read(cls, rows: list[tuple[int, int, str, str, int | None]]) -> "_Batch":
@@ -91,12 +91,8 @@ class _Batch:
             )
             for event_id, type_id, operation, key, queue_id in rows
         ]
-        rules, default = (
-            plans.profiles_by_type()
-            if any(plan.is_email for queue in by_queue.values() for plan in queue)
-            else ({}, None)
-        )
-        return cls(facts, by_queue, rules, default)
+        has_mail = any(plan.is_email for queue in by_queue.values() for plan in queue)
+        return cls(facts, by_queue, Profiles.read() if has_mail else Profiles())
 
     def drafts(self, fact: Fact) -> list[deliveries.Draft]:
         """Return the deliveries that one event becomes."""
@@ -105,7 +101,7 @@ class _Batch:
             for plan in self.plans.get(queue_id, []):
                 if not wants(plan, fact):
                     continue
-                profile_id = plan.profile_id or self.rules.get(fact.type_id) or self.default_profile
+                profile_id = self.profiles.choose(plan.profile_id, fact.type_id)
                 found += [
                     deliveries.Draft(
                         event_id=fact.id,

@@ -66,7 +66,8 @@ WITH held AS MATERIALIZED (
   JOIN notifications_circuit k ON k.id = c.circuit_id
   WHERE c.leased_until > clock_timestamp()
 ), work AS MATERIALIZED (
-  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*, false AS is_first
+  SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*, false AS is_first,
+    true AS here
   FROM held CROSS JOIN LATERAL (
     SELECT d.* FROM notifications_delivery d
     WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
@@ -84,14 +85,18 @@ WITH held AS MATERIALIZED (
           WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
           ORDER BY l.due_at LIMIT held.room * held.depth) l) l
   LEFT JOIN LATERAL (
-    SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first FROM notifications_delivery d
+    SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first,
+      -- A mail for another profile ends the run; first in its lane, it takes the lane there.
+      bool_and(d.recipient = '' OR d.channel_id = held.id)
+        OVER (ORDER BY d.sequence) AS here
+    FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
-    ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON true
+    ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON d.here OR d.is_first
   WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
 ), marked AS (
   UPDATE notifications_channel c SET in_flight = c.in_flight || w.ids
   FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work
-              WHERE status IN ('pending', 'retrying') GROUP BY claimed_by) w,
+              WHERE status IN ('pending', 'retrying') AND here GROUP BY claimed_by) w,
     -- Several of these rows are locked elsewhere too: always in this order.
     (SELECT id FROM notifications_channel WHERE id IN (SELECT claimed_by FROM work) ORDER BY id FOR UPDATE) locked
   WHERE c.id = w.claimed_by AND held.id = c.id AND locked.id = c.id AND c.epoch = held.epoch
@@ -102,14 +107,16 @@ WITH held AS MATERIALIZED (
 )
 SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.has_backlog, held.since_closed,
        held.has_rival, held.has_to_wait OR (marked.id IS NULL AND EXISTS (
-         SELECT FROM work m WHERE m.claimed_by = held.id AND m.status IN ('pending', 'retrying'))) AS missed,
-       w.of_lane, w.tail,
+         SELECT FROM work m
+         WHERE m.claimed_by = held.id AND m.here AND m.status IN ('pending', 'retrying'))),
+       w.of_lane, w.tail, CASE WHEN w.here THEN NULL ELSE w.channel_id END,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
        w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
        e.uid, t.code, t.label, e.source, e.occurred_at, e.ordering_key, CASE WHEN b.body IS NULL THEN e.data END
 FROM held
 LEFT JOIN marked ON marked.id = held.id
-LEFT JOIN work w ON w.claimed_by = held.id AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held')
+LEFT JOIN work w ON w.claimed_by = held.id
+  AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held' OR NOT w.here)
 LEFT JOIN LATERAL (
   SELECT p.uid, p.sequence FROM notifications_delivery p
   WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
@@ -129,6 +136,7 @@ class Work:
     claimed: list[Claimed]
     # Lanes that are due and have nothing left to send, with the tail that they were seen at.
     empty_lanes: dict[int, int]
+    moving_lanes: dict[int, int]  # lanes whose head is for another channel, and that channel
 
 
 def fetch(leases: Iterable[Lease]) -> Work:
@@ -163,15 +171,17 @@ def fetch(leases: Iterable[Lease]) -> Work:
     else:
         rows = prepared.run(_FETCH, parameters)
     seen: set[int] = set()
-    work = Work([], {})
+    work = Work([], {}, {})
     for channel_id, *row in rows:
         lease = asked[channel_id]
         if channel_id not in seen:
             seen.add(channel_id)
             for name, value in zip(_SEEN, row, strict=False):
                 setattr(lease, name, value)
-        of_lane, tail, *columns = row[len(_SEEN) :]
-        if columns[0] is not None:
+        of_lane, tail, moves_to, *columns = row[len(_SEEN) :]
+        if moves_to is not None:
+            work.moving_lanes[of_lane] = moves_to
+        elif columns[0] is not None:
             last = work.claimed[-1] if work.claimed else None
             if last and of_lane and last.lane_id == of_lane:
                 columns[_PREVIOUS] = last.uid, last.sequence

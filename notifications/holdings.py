@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from . import claim, fetch, lanes, ration
+from . import claim, divert, fetch, lanes, ration
 from .books import Books
 from .circuits import give_back_probe
 from .claim import Lease
@@ -87,6 +87,8 @@ class Holdings:
         try:
             if work.empty_lanes:
                 lanes.clear(work.empty_lanes)
+            if work.moving_lanes:
+                lanes.move(work.moving_lanes)
             handed_out = self._dispatch(work.claimed, senders)
         except Exception:
             # They are on record as taken: they go back with the next settle, and nothing is taken until then.
@@ -103,12 +105,12 @@ class Holdings:
         loose = Counter(claimed.channel_id for claimed in work.claimed if not claimed.lane_id)
         for lease in asked:
             # Else all that is due was found: what becomes due with an answer is looked for after it.
-            lease.may_have_work |= bool(work.empty_lanes) or (
+            lease.may_have_work |= bool(work.empty_lanes or work.moving_lanes) or (
                 runs[lease.channel_id] >= lease.room or loose[lease.channel_id] >= lease.room * lease.depth
             )
             lease.served_at = time.monotonic()
         self._give_back(asked, handed_out)
-        return len(work.claimed) + len(work.empty_lanes)
+        return len(work.claimed) + len(work.empty_lanes) + len(work.moving_lanes)
 
     def _lease(self) -> None:
         """Lease more channels: at once when none is held, else now and then, so that none starves the rest."""
@@ -177,6 +179,8 @@ class Holdings:
         done = [lease for lease in self.leases.values() if everything or lease.is_done]
         if done:
             claim.release(done)
+            if stopped := {lease.profile_id for lease in done if lease.profile_id and lease.is_paused}:
+                divert.divert(stopped)  # what was under way until now, too
         for lease in done:
             del self.leases[lease.channel_id]
 

@@ -20,7 +20,7 @@ class Decision:
     channel_wait: timedelta | None = None  # the receiver asked everything to wait
 
 
-def decide(
+def decide(  # noqa: PLR0911 - a decision list
     outcome: Outcome,
     *,
     attempts: int,
@@ -29,6 +29,7 @@ def decide(
     schedule: Schedule,
     jitter: float,
     is_failed_probe: bool = False,
+    holds_unknown: bool = False,
 ) -> Decision:
     """Decide what follows from the outcome of attempt number `attempts` (1 for the first).
 
@@ -42,6 +43,8 @@ def decide(
             return Decision(status="retrying", wait=timedelta(0), spends_attempt=False, pause_reason=reason)
         case Verdict.REJECTED:
             return _give_up("refused", in_lane=in_lane, skips_failures=skips_failures)
+        case Verdict.UNKNOWN if holds_unknown:
+            return Decision(status="held", hold_cause="unknown")
     if is_failed_probe:
         return Decision(
             status="retrying", wait=timedelta(0), spends_attempt=False, channel_wait=_asked(outcome)

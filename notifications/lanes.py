@@ -1,6 +1,6 @@
-"""Two repairs of a lane's head that finding work calls for.
+"""Three repairs of a lane's head that finding work calls for.
 
-Both lock the lanes' channels first, as everybody who changes lanes does.
+All lock the lanes' channels first, as everybody who changes lanes does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,12 +38,33 @@ def block(heads: Mapping[int, int]) -> None:
         )
 
 
+def move(heads: Mapping[int, int]) -> None:
+    """Move these lanes to the channel that their head is for, and wake it; `heads` gives the channel by lane id.
+
+    Nothing of them is under way, and a head that has changed since is looked at again by whoever comes next.
+    """
+    with _locked(heads, heads.values()) as cursor:
+        cursor.execute(
+            """UPDATE notifications_lane l SET channel_id = x.channel_id
+               FROM unnest(%s::bigint[], %s::bigint[]) x(id, channel_id) WHERE l.id = x.id""",
+            [list(heads), list(heads.values())],
+        )
+        cursor.execute(
+            """UPDATE notifications_channel SET wake = wake + 1,
+                 due_at = CASE WHEN leased_until IS NULL
+                               THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
+               WHERE id = ANY(%s)""",
+            [list(heads.values())],
+        )
+
+
 @contextmanager
-def _locked(lane_ids: Iterable[int]) -> Iterator[CursorWrapper]:
+def _locked(lane_ids: Iterable[int], others: Iterable[int] = ()) -> Iterator[CursorWrapper]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """SELECT id FROM notifications_channel
-               WHERE id IN (SELECT channel_id FROM notifications_lane WHERE id = ANY(%s)) ORDER BY id FOR UPDATE""",
-            [list(lane_ids)],
+               WHERE id IN (SELECT channel_id FROM notifications_lane WHERE id = ANY(%s)) OR id = ANY(%s)
+               ORDER BY id FOR UPDATE""",
+            [list(lane_ids), list(others)],
         )
         yield cursor

@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any, Protocol
 
-from . import liquid, opt_out
+from . import liquid, mime, opt_out
 from .assemble import Letter, Words
 from .destinations import Notification
 from .liquid_places import Place, known_locale, place
 
-# A URL must not be folded into encoded words; RFC 5322 allows 998.
-_POLICY = SMTP.clone(max_line_length=400)
 MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
 
 
@@ -49,25 +44,22 @@ def compose(
     words, at = in_place(notification.letter, context)
     link = opt_out.link(notification.opt_out_of, recipient) if notification.opt_out_of else ""
     context = {**context, "unsubscribe": {"url": link}}
-    message = EmailMessage(policy=_POLICY)
-    message["Subject"] = _one_line(liquid.render(words.subject, context, kind="text", place=at))
-    message["From"] = Address(display_name=sender.from_name, addr_spec=sender.from_address)
-    message["To"] = Address(addr_spec=recipient)
+    headers = [
+        ("Subject", _one_line(liquid.render(words.subject, context, kind="text", place=at))),
+        ("From", mime.mailbox(sender.from_address, sender.from_name)),
+        ("To", mime.mailbox(recipient)),
+        ("Date", format_datetime(now)),
+        # The same at every try, so that the other side can tell a repetition.
+        ("Message-ID", f"<{public_id}@{mime.mailbox(sender.from_address).rpartition('@')[2]}>"),
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "All"),
+        *opt_out.headers(link),
+    ]
     if sender.reply_to:
-        message["Reply-To"] = Address(addr_spec=sender.reply_to)
-    message["Date"] = format_datetime(now)
-    # The same at every try, so that the other side can tell a repetition.
-    message["Message-ID"] = f"<{public_id}@{sender.from_address.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Auto-Response-Suppress"] = "All"
-    for name, value in opt_out.headers(link):
-        message[name] = value
+        headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
     text = liquid.render(words.text, context, kind="text", place=at)
-    message.set_content(text, cte="quoted-printable")
-    if words.html:
-        html = liquid.render(words.html, context, kind="html", place=at)
-        message.add_alternative(html, subtype="html", cte="quoted-printable")
-    return message.as_bytes().decode("ascii")
+    html = liquid.render(words.html, context, kind="html", place=at) if words.html else ""
+    return mime.write(headers, text=text, html=html)
 
 
 def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:

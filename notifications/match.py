@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from smtpprofiles.addresses import envelope_address
 
 # A look that costs less than the exception of a failed conversion.
 _LIKE_A_NUMBER = re.compile(r"\s*[-+]?\.?\d")
@@ -116,8 +115,8 @@ def recipients(plan: Plan, fact: Fact) -> list[str]:
 
 def _is_address(text: str) -> bool:
     try:
-        validate_email(text)
-    except ValidationError:
+        envelope_address(text)
+    except ValueError:
         return False
     return True
 

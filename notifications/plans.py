@@ -7,10 +7,8 @@ from django.contrib.auth import get_user_model
 
 from events import prepared
 from events.prepared import array
-from smtpprofiles.models import SmtpProfile
 
 from .match import Condition, Plan
-from .models import ProfileRule
 
 _LOAD = """
 SELECT s.id, s.queue_id, q.is_ordered, s.on_create, s.on_update, s.on_delete, s.endpoint_id, s.profile_id,
@@ -70,10 +68,3 @@ def _plan(row: Sequence[Any]) -> Plan:
         addresses=tuple(addresses),
         address_tokens=tuple(tokens),
     )
-
-
-def profiles_by_type() -> tuple[dict[int, int], int | None]:
-    """Return the SMTP profile that each event type's rule names, and the default profile."""
-    rules = dict(ProfileRule.objects.values_list("event_type_id", "profile_id"))
-    default = SmtpProfile.objects.filter(is_default=True).values_list("pk", flat=True).first()
-    return rules, default

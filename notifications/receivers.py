@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models.signals import post_migrate, post_save
+from django.db.models.signals import post_delete, post_migrate, post_save
 from django.dispatch import receiver
 from django_q.tasks import async_task
 
@@ -14,7 +14,7 @@ from events.signals import catalog_synced, event_published
 from smtpprofiles.models import SmtpProfile
 
 from . import channels, letters, schedules
-from .models import Delivery, Endpoint, Subscription
+from .models import Delivery, Endpoint, ProfileRule, Subscription
 from .nudge import nudge
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,27 @@ def follow_profile(instance: SmtpProfile, **_: Any) -> None:
     channels.ensure(profile_ids=[instance.pk])
     channels.follow(instance)
     transaction.on_commit(nudge, robust=True)
+    _divert()
+
+
+@receiver(post_save, sender=ProfileRule)
+@receiver(post_delete, sender=ProfileRule)
+def follow_rule(**_: Any) -> None:
+    """Mail that waits and is not rendered leaves by the profile that is chosen now."""
+    _divert()
+
+
+@receiver(post_save, sender=Subscription)
+def follow_choice(instance: Subscription, created: bool, **_: Any) -> None:
+    """Its own profile may have changed."""
+    if instance.email_template_id and not created:
+        _divert()
+
+
+def _divert() -> None:
+    """In the background, if any mail waits at all."""
+    if Delivery.objects.filter(status__in=Delivery.UNFINISHED, channel__profile__isnull=False).exists():
+        async_task("notifications.tasks.divert")
 
 
 @receiver(post_save, sender=Queue)

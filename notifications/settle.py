@@ -39,8 +39,8 @@ WITH r AS MATERIALIZED (
     attempt_id uuid, delivery_id bigint, channel_id bigint, epoch bigint, number int,
     status text, hold_cause text, wait float8, spends bool, error text,
     verdict text, code int, error_class text, detail text, ms int,
-    address text, request_headers text, response_headers text, response_body text, started_at timestamptz,
-    dns_ms int, connect_ms int, tls_ms int, first_byte_ms int, is_reused bool)
+    address text, request_headers text, response_headers text, response_body text, provider_id text,
+    started_at timestamptz, dns_ms int, connect_ms int, tls_ms int, first_byte_ms int, is_reused bool)
 ), held AS MATERIALIZED (
   SELECT c.id, c.epoch, h.done, t.until, c.leased_until < t.until - interval '4 s' AS is_old
   FROM (SELECT clock_timestamp() + make_interval(secs => %(lease)s::float8) AS until) t, notifications_channel c
@@ -55,11 +55,11 @@ WITH r AS MATERIALIZED (
 ), attempts AS (
   INSERT INTO notifications_attempt
     (id, delivery_id, number, verdict, status_code, error_class, detail, duration_ms, address, request_headers,
-     response_headers, response_body, worker, epoch, is_fenced, started_at,
+     response_headers, response_body, provider_id, worker, epoch, is_fenced, started_at,
      dns_ms, connect_ms, tls_ms, first_byte_ms, is_reused)
   SELECT r.attempt_id, r.delivery_id, r.number, r.verdict, r.code, r.error_class, r.detail, r.ms, r.address,
-         r.request_headers, r.response_headers, r.response_body, %(worker)s::text, r.epoch, held.id IS NULL,
-         r.started_at, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.is_reused
+         r.request_headers, r.response_headers, r.response_body, r.provider_id, %(worker)s::text, r.epoch,
+         held.id IS NULL, r.started_at, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.is_reused
   FROM r LEFT JOIN held ON held.id = r.channel_id AND held.epoch = r.epoch
   WHERE r.verdict IS NOT NULL
   ON CONFLICT (id, started_at) DO NOTHING
@@ -157,6 +157,7 @@ def _row(result: Result) -> dict[str, Any]:
         "request_headers": outcome.request_headers,
         "response_headers": outcome.response_headers,
         "response_body": outcome.response_body,
+        "provider_id": outcome.provider_id,
         "started_at": outcome.started_at,
         "dns_ms": outcome.dns_ms,
         "connect_ms": outcome.connect_ms,

@@ -56,7 +56,7 @@ class Sent:
 
 def make(template: EmailTemplate, *, event_type: EventType, event_id: str = "", locale: str = "") -> Specimen:
     """Return the mail about a sample, or about the event with an id. Raises NoSpecimen."""
-    profile = SmtpProfile.objects.filter(is_default=True).defer("password").first()
+    profile = SmtpProfile.objects.filter(is_default=True).defer(*SmtpProfile.secrets()).first()
     sender = profile or SmtpProfile(from_name=settings.OWNER_NAME, from_address="sender@example.com")
     context = _context(event_type, event_id, locale)
     contact = context.get("contact")
@@ -99,6 +99,7 @@ def send(
         )
     finally:
         directory.close()
+        SmtpProfile.keep_new_refresh_tokens()
     name = f"{template} to {recipient} by {profile}"
     audit.record(actor, "emailtemplate.test", [name], f"{outcome.verdict}: {outcome.detail}"[:500])
     return Sent(recipient=recipient, profile=profile.name, outcome=outcome)

@@ -73,7 +73,7 @@ def _locked(model: type[D], ids: Iterable[int]) -> list[D]:
 
 
 def _rows(model: type[D], ids: Iterable[int]) -> list[D]:
-    secrets = Endpoint.BULKY if model is Endpoint else ("password",)
+    secrets = Endpoint.BULKY if model is Endpoint else SmtpProfile.secrets()
     found = model._default_manager.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
     return list(found.defer(*secrets))
 

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from . import divert as diversion
 from . import parking, partitions, rotate
 from .agenda import read_agenda
 from .engine import Engine
@@ -37,6 +38,11 @@ def _go_on() -> None:
 def go_on() -> int:
     """Take back what was held for a pause that is over, should whoever ended it not have come so far."""
     return parking.go_on()
+
+
+def divert() -> int:
+    """Send by another SMTP profile what waits, where the choice has changed since it was made."""
+    return diversion.divert()
 
 
 def make_partitions() -> list[str]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .oauth import TokenGrant
+
 
 class Security(StrEnum):
     """How the connection to the mail server is protected."""
@@ -12,17 +14,47 @@ class Security(StrEnum):
     TLS = "tls"
 
 
+class Authentication(StrEnum):
+    """How we log in to the mail server."""
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105 - a kind of login
+    CLIENT_CREDENTIALS = "client_credentials"  # XOAUTH2, the application itself
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - XOAUTH2 on behalf of a person who agreed once
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpAccount:
     """Where and as whom to hand in mail; hashable, so that connections are kept by account."""
 
     host: str
+    sender: str = ""  # the envelope sender, where bounces go
     port: int = 25
     security: Security = Security.NONE
     username: str = ""
     password: str = field(default="", repr=False)
+    grant: TokenGrant | None = field(default=None, repr=False)  # XOAUTH2 in the password's place
     ca_certificate: str = field(default="", repr=False)
     timeout_seconds: float = 15.0  # a wall clock over a whole mail, connecting included
+    connect_seconds: float = 10.0  # of it, until there is a connection
+    mails_per_connection: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAccount:
+    """Which provider's API takes the mail, and with which key; hashable, so that backends are kept by it."""
+
+    kind: str  # smtpprofiles.providers.Kind
+    key: str = field(repr=False)
+    secret: str = field(default="", repr=False)  # where there are two
+    domain: str = ""  # Mailgun
+    url: str = ""  # empty: the provider's own
+    sender: str = ""
+    timeout_seconds: float = 15.0
+    connect_seconds: float = 10.0
+
+
+Account = SmtpAccount | ProviderAccount
 
 
 class Phase(StrEnum):
@@ -61,3 +93,5 @@ class SendResult:
     error_class: str = ""
     transcript: str = ""
     address: str = ""  # "203.0.113.7:587"
+    retry_after: str = ""  # as a provider wrote it: seconds or a date
+    provider_id: str = ""  # what a provider calls the mail that it took

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
-from . import sender
 from .account import SendResult, SendStatus
+from .hand_in import hand_in, let_go
 from .models import SmtpProfile
 
 
@@ -29,7 +29,7 @@ class ProfileBackend(BaseEmailBackend):
 
     def __init__(self, profile: SmtpProfile, *, fail_silently: bool = False, alias: str = "") -> None:
         super().__init__(fail_silently=fail_silently)
-        self.account, self.sender, self.alias = profile.account(), profile.from_address, alias
+        self.account, self.alias = profile.account(), alias
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """How many messages were accepted for every one of their recipients.
@@ -43,7 +43,7 @@ class ProfileBackend(BaseEmailBackend):
         content = message.message().as_bytes()
         accepted = 0
         for recipient in recipients:
-            result = sender.send(self.account, content, sender=self.sender, recipient=_bare(recipient))
+            result = hand_in(self.account, content, recipient=_bare(recipient))
             if result.status is SendStatus.ACCEPTED:
                 accepted += 1
             elif not self.fail_silently:
@@ -52,7 +52,7 @@ class ProfileBackend(BaseEmailBackend):
 
     def close(self) -> None:
         """Close the connections kept for this profile."""
-        sender.close(self.account)
+        let_go(self.account)
 
 
 def _bare(recipient: Any) -> str:

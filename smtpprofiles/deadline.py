@@ -41,6 +41,11 @@ class Deadline:
     ) -> None:
         self.finish()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its time ran out and the socket was shut."""
+        return self._cut
+
     def remaining(self) -> float:
         """Seconds left, never negative."""
         return max(0.0, self.at - time.monotonic())

@@ -11,7 +11,7 @@ import ssl
 
 from .account import Phase, SendResult, SendStatus
 from .guard import AddressRefused
-from .session import Trail
+from .trail import Trail
 
 _ENHANCED = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 # 530 authentication or TLS required; 534, 535, 538 credentials refused or too weak.
@@ -95,6 +95,7 @@ def _judge_silence(  # noqa: PLR0911 - a decision list
         return SendStatus.PROFILE_FAULT, "tls", why
     if isinstance(error, smtplib.SMTPNotSupportedError):
         missing, word = ("tls", "STARTTLS") if trail.phase is Phase.TLS else ("smtp_auth", "logging in")
+        word = "XOAUTH2" if str(error) == "XOAUTH2" else word
         return SendStatus.PROFILE_FAULT, missing, f"The mail server does not offer {word}."
     if isinstance(error, socket.gaierror):
         return SendStatus.TEMPORARY, "dns", f"The mail server's name was not resolved: {error.strerror}."

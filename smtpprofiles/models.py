@@ -1,51 +1,36 @@
 """SMTP profiles: the accounts from which notifications are mailed."""
 
-import re
-
-import idna
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from .account import Security, SmtpAccount
+from . import rotation, vet
+from .account import Account, Authentication, Security
+from .accounts import account_of
+from .choices import AuthenticationChoice, KindChoice, OnUnknown, SecurityChoice
 from .encryption import EncryptedTextField
-from .guard import literal_address
+from .providers import PROVIDERS, Kind
 from .tls import validate_ca_certificate
-
-one_line = RegexValidator(
-    re.compile(r"[\x00-\x1f\x7f]"),
-    "Line breaks and control characters are not allowed here.",
-    inverse_match=True,
-)
-ascii_only = RegexValidator(
-    r"\A[\x20-\x7e]*\Z", "Mail servers take user names and passwords in plain ASCII only."
-)
-
-
-def validate_host(value: str) -> None:
-    """ValidationError unless the value is a host name or an address, and nothing more."""
-    try:
-        if literal_address(value) is None:
-            idna.encode(value.removesuffix("."), uts46=True)
-    except ValueError as error:
-        raise ValidationError(
-            f"{value!r} is not a host name. Write only the name, such as smtp.example.com; "
-            "the port has a field of its own.",
-            code="host",
-        ) from error
+from .validators import ascii_only, one_line, validate_host, validate_https_url
 
 
 class SmtpProfile(models.Model):
-    """One set of SMTP credentials, with the From name and address of the mail it sends."""
-
-    class SecurityChoice(models.TextChoices):
-        NONE = Security.NONE.value, "None"
-        STARTTLS = Security.STARTTLS.value, "STARTTLS"
-        TLS = Security.TLS.value, "TLS from the start"
+    """One set of SMTP or provider credentials, with the From name and address of the mail it sends."""
 
     name = models.CharField(max_length=100, unique=True)
-    host = models.CharField("SMTP server", max_length=253, validators=[validate_host])
+    kind = models.CharField(
+        max_length=10,
+        choices=KindChoice,
+        default=KindChoice.SMTP,
+        help_text="An SMTP server, or the API of a provider. Amazon SES: its SMTP server, port 587, STARTTLS.",
+    )
+    host = models.CharField(
+        "SMTP server",
+        max_length=253,
+        blank=True,
+        validators=[validate_host],
+        help_text="Microsoft 365: smtp.office365.com; Google: smtp.gmail.com; both port 587 with STARTTLS.",
+    )
     port = models.PositiveIntegerField(
         "SMTP port",
         default=25,
@@ -58,10 +43,56 @@ class SmtpProfile(models.Model):
         "From address", help_text="Also the envelope sender: this is where bounces go."
     )
     reply_to = models.EmailField("Reply-To address", blank=True)
+    authentication = models.CharField(
+        max_length=18,
+        choices=AuthenticationChoice,
+        default=AuthenticationChoice.PASSWORD,
+        help_text="Microsoft 365 wants OAuth2: client credentials; Google takes an app password, or OAuth2: "
+        "refresh token.",
+    )
     username = models.CharField(
-        "SMTP username", max_length=255, blank=True, validators=[ascii_only], help_text="Empty: no login."
+        "SMTP username",
+        max_length=255,
+        blank=True,
+        validators=[ascii_only],
+        help_text="With OAuth2, the mailbox that sends. Empty with an empty password: no login.",
     )
     password = EncryptedTextField("SMTP password", blank=True, default="")
+    oauth_token_url = models.CharField(
+        "token URL",
+        max_length=500,
+        blank=True,
+        validators=[validate_https_url],
+        help_text="Microsoft 365: https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token; "
+        "Google: https://oauth2.googleapis.com/token.",
+    )
+    oauth_client_id = models.CharField("client id", max_length=255, blank=True, validators=[one_line])
+    oauth_client_secret = EncryptedTextField("client secret", blank=True, default="")
+    oauth_scope = models.CharField(
+        "scope",
+        max_length=500,
+        blank=True,
+        validators=[one_line],
+        help_text="Microsoft 365: https://outlook.office365.com/.default; Google: https://mail.google.com/.",
+    )
+    oauth_refresh_token = EncryptedTextField("refresh token", blank=True, default="")
+    provider_key = EncryptedTextField("API key", blank=True, default="")
+    provider_secret = EncryptedTextField("secret key", blank=True, default="")
+    provider_domain = models.CharField(
+        "sending domain",
+        max_length=253,
+        blank=True,
+        validators=[validate_host],
+        help_text="Mailgun: the domain that is verified there, such as mg.example.com.",
+    )
+    provider_url = models.CharField(
+        "API address",
+        max_length=500,
+        blank=True,
+        validators=[validate_https_url],
+        help_text="Empty: the usual one. In the EU, Mailgun has https://api.eu.mailgun.net/v3 and SparkPost "
+        "https://api.eu.sparkpost.com/api/v1.",
+    )
     ca_certificate = models.TextField(
         "CA certificate",
         blank=True,
@@ -72,6 +103,18 @@ class SmtpProfile(models.Model):
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(15)],
         help_text="For one mail as a whole, connecting included; 1 to 15.",
+    )
+    connect_seconds = models.PositiveSmallIntegerField(
+        "connect timeout",
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(15)],
+        help_text="Seconds of it until there is a connection, 1 to 15.",
+    )
+    mails_per_connection = models.PositiveIntegerField(
+        "mails per connection",
+        default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text="After so many a connection is closed and another opened, 1 to 100,000.",
     )
     max_connections = models.PositiveSmallIntegerField(
         "connections",
@@ -86,8 +129,27 @@ class SmtpProfile(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(600_000)],
         help_text="Mails a minute at most, 1 to 600,000. Empty: no limit.",
     )
+    on_unknown = models.CharField(
+        "when nobody can say whether a mail was taken",
+        max_length=6,
+        choices=OnUnknown,
+        default=OnUnknown.RESEND,
+        help_text="The connection was lost after the text had been sent. Sent again it may arrive twice; "
+        "mail systems that know the Message-ID show it once.",
+    )
+    fallback = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="stands_in_for",
+        verbose_name="fallback profile",
+        help_text="Sends in its place while this one is paused or inactive, from its own From address.",
+    )
     is_default = models.BooleanField(
-        "default", default=False, help_text="Used where neither subscription nor event type names a profile."
+        "default",
+        default=False,
+        help_text="Used where neither the subscription nor a rule names a profile.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="While inactive, its mail waits; none is lost."
@@ -121,26 +183,63 @@ class SmtpProfile(models.Model):
                 condition=Q(rate_per_minute=None) | Q(rate_per_minute__range=(1, 600_000)),
                 name="smtp_profile_rate_bounded",
             ),
-            models.CheckConstraint(condition=~Q(host=""), name="smtp_profile_has_host"),
+            models.CheckConstraint(
+                condition=~Q(kind="smtp") | ~Q(host=""),
+                name="smtp_profile_has_host",
+                violation_error_message="Name the SMTP server.",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in Kind]), name="smtp_profile_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(authentication__in=[each.value for each in Authentication]),
+                name="smtp_profile_authentication",
+            ),
+            models.CheckConstraint(
+                condition=Q(on_unknown__in=["resend", "hold"]), name="smtp_profile_on_unknown"
+            ),
+            models.CheckConstraint(
+                condition=Q(connect_seconds__range=(1, 15)), name="smtp_profile_connect_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(mails_per_connection__range=(1, 100_000)), name="smtp_profile_mails_bounded"
+            ),
+            models.CheckConstraint(
+                condition=~Q(fallback=models.F("id")), name="smtp_profile_is_not_its_own_fallback"
+            ),
             models.CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),
         ]
 
+    SECRETS = ("password", "oauth_client_secret", "oauth_refresh_token", "provider_key", "provider_secret")
+
+    @classmethod
+    def secrets(cls, path: str = "") -> list[str]:
+        """What to `defer()` where none of them is needed, so that one that no key opens breaks no page."""
+        return [f"{path}{name}" for name in cls.SECRETS]
+
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def keep_new_refresh_tokens(cls) -> None:
+        """Write down what token servers put in the place of refresh tokens since this was last called."""
+        for pk, token in rotation.take().items():
+            cls.objects.filter(pk=pk).update(oauth_refresh_token=token)
+
+    def clean(self) -> None:
+        """What its kind and its way of logging in need is there, and its fallbacks lead in no circle."""
+        vet.check(self)
 
     @property
     def is_open(self) -> bool:
         """Whether mail may be sent through it now."""
         return self.is_active and not self.paused_reason
 
-    def account(self) -> SmtpAccount:
-        """The values a sender needs; SecretUnreadable where the password cannot be decrypted."""
-        return SmtpAccount(
-            host=self.host,
-            port=self.port,
-            security=Security(self.security),
-            username=self.username,
-            password=self.password,
-            ca_certificate=self.ca_certificate,
-            timeout_seconds=self.timeout_seconds,
-        )
+    @property
+    def label(self) -> str:
+        """Where its mail goes, for lists: the server and port, or the provider."""
+        return f"{self.host}:{self.port}" if self.kind == Kind.SMTP else PROVIDERS[Kind(self.kind)].label
+
+    def account(self) -> Account:
+        """The values a sender needs; SecretUnreadable where a secret cannot be decrypted."""
+        return account_of(self)

@@ -3,21 +3,21 @@
 import os
 import re
 import smtplib
+import ssl
 import threading
 import time
 from collections import defaultdict
 
-import idna
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-
+from . import rotation
 from .account import Phase, SendResult, SendStatus, SmtpAccount
+from .addresses import NotTakenHere, envelope_address
 from .deadline import Deadline
 from .guard import AddressRefused
 from .judge import judge_error, judge_reply
-from .session import SmtpSession, Trail
+from .oauth import TokenGrant, TokenRefused, TokenUnavailable, access_token, forget
+from .session import SmtpSession
+from .trail import Trail
 
-MAILS_A_SESSION = 100
 SESSION_AGE = 300.0  # seconds
 IDLE_AGE = 20.0  # seconds
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -46,7 +46,11 @@ class _Sessions:
                 for kept in sessions
                 if now - kept.used_at > IDLE_AGE or now - kept.opened_at > SESSION_AGE
             ]
-            stale += [session] if session.mails >= MAILS_A_SESSION and session not in stale else []
+            stale += (
+                [session]
+                if session.mails >= session.account.mails_per_connection and session not in stale
+                else []
+            )
             for kept in stale:
                 self._idle[kept.account].remove(kept)
         for kept in stale:
@@ -80,7 +84,7 @@ os.register_at_fork(after_in_child=_start_afresh)
 def send(account: SmtpAccount, message: bytes, *, sender: str, recipient: str) -> SendResult:
     """Hand in one message (RFC 5322, any line ends) for one recipient; whatever happens is the result.
 
-    The whole of it, from looking up the name to the last reply, ends within `account.timeout_seconds`.
+    The whole of it, from fetching a token to the last reply, ends within `account.timeout_seconds`.
     A connection is kept for the next mail of the same account, and closed after any failure.
     """
     with Deadline(account.timeout_seconds) as deadline:
@@ -93,48 +97,69 @@ def send(account: SmtpAccount, message: bytes, *, sender: str, recipient: str) -
             sender_path = envelope_address(sender)
         except ValueError as error:
             return _unsendable(trail, SendStatus.PROFILE_FAULT, Phase.MAIL, "sender", str(error))
-        session = _ready_session(account, trail)
+        talk = _Talk(account, trail)
         try:
-            session.open()
-            code, reply = session.hand_in(on_the_wire(message), sender=sender_path, recipient=recipient_path)
+            code, reply = talk.hand_in(on_the_wire(message), sender=sender_path, recipient=recipient_path)
             result = judge_reply(code, reply, trail)
             cut = not deadline.finish()
             if cut and result.status is not SendStatus.ACCEPTED:
                 result = judge_error(TimeoutError(), trail, cut=True)
+            talk.end(keep=result.status is SendStatus.ACCEPTED and not cut)
+            return result
+        except (TokenRefused, TokenUnavailable, NotTakenHere) as error:
+            talk.end(keep=False)
+            return _unsendable(trail, *_BEFORE_IT[type(error)], str(error))
         except (OSError, smtplib.SMTPException, AddressRefused, UnicodeError) as error:
             cut = not deadline.finish()
-            session.abandon()
+            talk.end(keep=False)
             return judge_error(error, trail, cut=cut)
         except BaseException:
-            session.abandon()
+            talk.end(keep=False)
             raise
-        if result.status is SendStatus.ACCEPTED and not cut:
-            session.mails += 1
-            _sessions.give_back(session)
+
+
+class _Talk:
+    """The session that one mail goes by: a kept one, or a new one."""
+
+    def __init__(self, account: SmtpAccount, trail: Trail) -> None:
+        self._account, self._trail = account, trail
+        self._session = _kept_session(account, trail)
+
+    def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
+        kept = self._session
+        if kept is not None:
+            try:
+                return kept.hand_in(message, sender=sender, recipient=recipient)
+            except (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError):
+                if self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
+                    raise
+                # It closed in the very moment, and has seen nothing of this mail.
+                _note_gone(kept, self._trail)
+        self._session = None
+        self._session = _new_session(self._account, self._trail)
+        return self._session.hand_in(message, sender=sender, recipient=recipient)
+
+    def end(self, *, keep: bool) -> None:
+        if self._session is None:
+            return
+        if keep:
+            self._session.mails += 1
+            _sessions.give_back(self._session)
         else:
-            session.abandon()
-        return result
+            self._session.abandon()
+
+
+# What ends a mail before the server has seen anything of it, and whose fault that is.
+_BEFORE_IT = {
+    TokenRefused: (SendStatus.PROFILE_FAULT, Phase.AUTH, "oauth"),
+    TokenUnavailable: (SendStatus.TEMPORARY, Phase.AUTH, "oauth"),
+    NotTakenHere: (SendStatus.PERMANENT, Phase.RCPT, "recipient"),
+}
 
 
 def close(account: SmtpAccount | None = None) -> None:
     """Close the connections kept for an account, or all of them."""
     _sessions.drop(account)
-
-
-def envelope_address(address: str) -> str:
-    """An address as SMTP's envelope takes it, its domain in ASCII; ValueError says what is wrong."""
-    local, _, domain = address.rpartition("@")
-    try:
-        validate_email(address)
-        if not local.isascii():
-            raise ValueError(f"The address {address} has letters outside ASCII before the @.")
-        if re.search(r"[\s<>\x00-\x1f\x7f]", address):
-            raise ValueError(f"The address {address!r} holds a character that no address may hold.")
-        if domain.isascii():
-            return address
-        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
-    except (ValidationError, idna.IDNAError) as error:
-        raise ValueError(f"{address!r} is not an email address.") from error
 
 
 def on_the_wire(message: bytes) -> bytes:
@@ -145,20 +170,65 @@ def on_the_wire(message: bytes) -> bytes:
     return b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines) + b".\r\n"
 
 
-def _ready_session(account: SmtpAccount, trail: Trail) -> SmtpSession:
+def _kept_session(account: SmtpAccount, trail: Trail) -> SmtpSession | None:
+    """A connection that still answers, ready for a mail; None if there is none."""
     session = _sessions.take(account)
-    if session is not None:
-        now = time.monotonic()
-        fresh = now - session.used_at <= IDLE_AGE and now - session.opened_at <= SESSION_AGE
-        session.begin(trail)
-        if fresh and session.alive():
-            return session
-        trail.note("the kept connection was gone; connecting anew")
-        trail.phase = Phase.CONNECT
-        session.abandon()
-    session = SmtpSession(account)
+    if session is None:
+        return None
+    now = time.monotonic()
+    fresh = now - session.used_at <= IDLE_AGE and now - session.opened_at <= SESSION_AGE
     session.begin(trail)
+    if fresh and session.alive():
+        return session
+    _note_gone(session, trail)
+    return None
+
+
+def _note_gone(session: SmtpSession, trail: Trail) -> None:
+    trail.note("the kept connection was gone; connecting anew")
+    trail.phase = Phase.CONNECT
+    session.abandon()
+
+
+def _new_session(account: SmtpAccount, trail: Trail) -> SmtpSession:
+    """Connect and log in; a token that is refused is fetched once more, as it may have been taken back."""
+    if account.grant is None:
+        return _opened(SmtpSession(account), trail)
+    token = _token(account.grant, trail)
+    try:
+        return _opened(SmtpSession(account, token=token), trail)
+    except smtplib.SMTPAuthenticationError as error:
+        forget(account.grant, token)
+        again = _token(account.grant, trail) if 500 <= error.smtp_code <= 599 else token
+        if again == token:
+            raise
+        trail.note("the access token was refused; a new one was fetched")
+        trail.phase = Phase.CONNECT
+        return _opened(SmtpSession(account, token=again), trail)
+
+
+def _opened(session: SmtpSession, trail: Trail) -> SmtpSession:
+    session.begin(trail)
+    try:
+        session.open()
+    except BaseException:
+        session.abandon()
+        raise
     return session
+
+
+def fetch_token(grant: TokenGrant, deadline: Deadline) -> str:
+    """An access token, and a new refresh token kept for whoever writes it down. TokenRefused, TokenUnavailable."""
+    return access_token(
+        grant, deadline_seconds=deadline.remaining(), on_new_refresh_token=rotation.noting(grant.owner)
+    )
+
+
+def _token(grant: TokenGrant, trail: Trail) -> str:
+    token = fetch_token(grant, trail.deadline)
+    trail.hide(token)
+    trail.note("an access token is at hand")
+    return token
 
 
 def _unsendable(trail: Trail, status: SendStatus, phase: Phase, error_class: str, text: str) -> SendResult:

@@ -12,6 +12,7 @@ from . import (
     letterhead,
     mail,
     profile,
+    profile_rule,
     subscription,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "letterhead",
     "mail",
     "profile",
+    "profile_rule",
     "subscription",
 ]

@@ -16,6 +16,7 @@ from events.admin.page import RecordPage, at, clip, count, reason_of, short
 from events.models import Event
 from notifications import operate, why
 from notifications.models import AuditEntry, Delivery
+from smtpprofiles.models import SmtpProfile
 
 from . import story, target
 from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
@@ -93,7 +94,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "lane__blocked_by",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
-            .defer(*target.SECRETS, "channel__profile__password")
+            .defer(*target.SECRETS, *SmtpProfile.secrets("channel__profile__"))
         )
 
     def get_search_results(

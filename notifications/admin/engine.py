@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from events.admin.page import RecordPage, at
 from notifications.models import Attempt, Channel, Delivery, Endpoint, Lane, Runner
+from smtpprofiles.models import SmtpProfile
 
 
 @admin.register(Channel)
@@ -54,7 +55,9 @@ class ChannelAdmin(RecordPage[Channel]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Without secrets."""
         related = super().get_queryset(request).select_related("endpoint", "profile")
-        return related.defer(*(f"endpoint__{name}" for name in Endpoint.BULKY), "profile__password")
+        return related.defer(
+            *(f"endpoint__{name}" for name in Endpoint.BULKY), *SmtpProfile.secrets("profile__")
+        )
 
     @admin.display(description="channel")
     def name(self, row: Channel) -> str:

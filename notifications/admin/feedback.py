@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from events.admin.page import Page, RecordPage, at, clip, count, reason_of
 from notifications import audit, suppress
 from notifications.models import DeliveryFeedback, OptOut, Suppression
+from smtpprofiles.models import SmtpProfile
 
 
 def _link(delivery_id: int | None) -> SafeString | str:
@@ -48,8 +49,10 @@ class DeliveryFeedbackAdmin(RecordPage[DeliveryFeedback]):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeliveryFeedback]:
-        """Without the passwords of profiles."""
-        return super().get_queryset(request).select_related("profile").defer("profile__password")
+        """Without the secrets of profiles."""
+        return (
+            super().get_queryset(request).select_related("profile").defer(*SmtpProfile.secrets("profile__"))
+        )
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[DeliveryFeedback], search_term: str

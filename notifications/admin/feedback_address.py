@@ -13,6 +13,7 @@ from events.admin.secret_page import show_once
 from events.admin.typed import ModelForm
 from notifications import audit, feedback_address
 from notifications.models import FeedbackAddress
+from smtpprofiles.models import SmtpProfile
 
 _USE = (
     "Enter this URL as the address for webhooks (events, notifications) at the provider, for bounces, "
@@ -67,8 +68,10 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
     button_help = {"new_url": "Makes a new URL, which is shown once; the old one stops working at once."}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FeedbackAddress]:
-        """Without the passwords of profiles."""
-        return super().get_queryset(request).select_related("profile").defer("profile__password")
+        """Without the secrets of profiles."""
+        return (
+            super().get_queryset(request).select_related("profile").defer(*SmtpProfile.secrets("profile__"))
+        )
 
     def has_renew_permission(self, request: HttpRequest) -> bool:
         """Whoever may change them."""

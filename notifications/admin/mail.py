@@ -1,4 +1,4 @@
-"""Email templates, and the rules that pick an SMTP profile."""
+"""Email templates."""
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
@@ -11,7 +11,7 @@ from events.admin.page import Page
 from events.admin.typed import StackedInline
 from notifications.forms_mail import EmailTemplateForm, EmailVariantForm, EmailVariantFormSet
 from notifications.liquid_filters import OURS
-from notifications.models import EmailTemplate, EmailVariant, ProfileRule
+from notifications.models import EmailTemplate, EmailVariant
 from notifications.tokens import legal_tokens
 from notifications.vet_source import OF_MAILS
 
@@ -118,21 +118,3 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
             ],
         )
         return format_html('<table class="tokens"><tbody>{}</tbody></table>', lines)
-
-
-@admin.register(ProfileRule)
-class ProfileRuleAdmin(Page[ProfileRule]):
-    """Which mails leave by which profile, unless their subscription names its own."""
-
-    list_display = ["event_type", "profile"]
-    list_filter = ["profile"]
-    list_select_related = ["event_type", "profile"]
-    search_fields = ["event_type__code", "profile__name"]
-    search_help_text = "Event type or profile"
-    autocomplete_fields = ["event_type", "profile"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileRule]:
-        """Without the passwords: nothing here reads them."""
-        return (
-            super().get_queryset(request).select_related("event_type", "profile").defer("profile__password")
-        )

@@ -73,7 +73,7 @@ class ProfileForm(forms.Form):
     """By which account a test leaves."""
 
     profile = forms.ModelChoiceField(
-        SmtpProfile.objects.defer("password"),
+        SmtpProfile.objects.defer(*SmtpProfile.secrets()),
         label="SMTP profile",
         empty_label=None,
         help_text="Also one that is paused: a test shows whether it works again.",

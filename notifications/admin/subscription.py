@@ -14,6 +14,7 @@ from events.admin.typed import TabularInline
 from notifications.forms import FilterFormSet, ParameterFormSet, RecipientFormSet, SubscriptionForm
 from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscription
 from notifications.parameter_form import ParameterForm
+from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
 from .trial import SubscriptionTrials
@@ -129,7 +130,7 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Name endpoints and profiles without reading their secrets."""
-        secrets = {"endpoint": Endpoint.BULKY, "profile": ("password",)}
+        secrets = {"endpoint": Endpoint.BULKY, "profile": SmtpProfile.secrets()}
         if db_field.name in secrets:
             kwargs["queryset"] = db_field.remote_field.model.objects.defer(*secrets[db_field.name])
         return super().formfield_for_foreignkey(db_field, request, **kwargs)

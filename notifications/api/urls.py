@@ -13,6 +13,7 @@ from .event_types import (
 )
 from .events import EventWithDeliveriesView
 from .preview import PreviewView
+from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
 from .subscriptions import SubscriptionViewSet
 from .suppressions import SuppressionViewSet
 from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
@@ -20,6 +21,8 @@ from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
 router = SimpleRouter()
 router.register("endpoints", EndpointViewSet)
 router.register("subscriptions", SubscriptionViewSet)
+router.register("smtp-profiles", SmtpProfileViewSet)
+router.register("profile-rules", ProfileRuleViewSet)
 router.register("templates", TemplateViewSet)
 router.register("layouts", LayoutViewSet)
 router.register("partials", PartialViewSet)

@@ -140,6 +140,7 @@ class Delivery(models.Model):
         EXHAUSTED = "exhausted", "All retries are spent; its lane waits for a person"
         REFUSED = "refused", "The other side refused it for good; its lane waits for a person"
         CRASHED = "crashed", "Its worker died three times while sending it"
+        UNKNOWN = "unknown", "It may have arrived already; its SMTP profile leaves it to a person"
         RENDERING = "rendering", "Its template or parameters could not be rendered"
         OPERATOR = "operator", "Held by a person"
         PAUSED = "paused", "Its queue or subscription is paused"

@@ -45,6 +45,9 @@ class Attempt(models.Model):
     request_headers = models.TextField(blank=True)
     response_headers = models.TextField(blank=True)
     response_body = models.TextField(blank=True)
+    provider_id = models.CharField(
+        max_length=200, blank=True, help_text="What a provider of mail calls the message."
+    )
     worker = models.CharField(max_length=100)
     epoch = models.BigIntegerField()
     is_fenced = models.BooleanField(

@@ -4,6 +4,7 @@ It needs the dependency group `demo` (aiosmtpd, trustme), and is imported only w
 """
 
 import asyncio
+import base64
 import email.policy
 import logging
 import socket
@@ -19,6 +20,8 @@ from typing import Any, Self
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from smtpprofiles.trail import xoauth2
 
 # aiosmtpd warns about every client that goes away, which some tests make it do on purpose.
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
@@ -65,6 +68,9 @@ class SmtpSink:
     implicit_tls: bool = False
     username: str = ""
     password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)  # XOAUTH2: the one that is good; offered where there is one
+    takes_utf8: bool = False
+    pipelines: bool = False
     script: Script = accept
     port: int = 0  # 0: a free one
     mails: list[Mail] = field(default_factory=list)
@@ -80,7 +86,7 @@ class SmtpSink:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.ca.issue_cert(self.host).configure_cert(context)
         self._controller = _Controller(
-            _Handler(self),
+            _HandlerOfTokens(self) if self.token else _Handler(self),
             hostname="127.0.0.1",
             port=self.port,
             listener=listener,
@@ -90,7 +96,7 @@ class SmtpSink:
             auth_require_tls=context is not None and not self.implicit_tls,
             authenticator=self._authenticate,
             decode_data=False,
-            enable_SMTPUTF8=False,
+            enable_SMTPUTF8=self.takes_utf8,
         )
         self._controller.start()
         return self
@@ -178,8 +184,9 @@ class _Handler:
             self._sink.connections += 1
             server.number = self._sink.connections
         session.host_name = hostname
-        refusal = await self._scripted(server, "EHLO", hostname)
-        return [refusal] if refusal else replies
+        if self._sink.pipelines:
+            replies.insert(0, "250-PIPELINING")
+        return [refusal] if (refusal := await self._scripted(server, "EHLO", hostname)) else replies
 
     async def handle_MAIL(  # noqa: N802
         self, server: _Conversation, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -215,6 +222,18 @@ class _Handler:
             server.abort()
             await asyncio.sleep(3600)  # cancelled as the connection ends
         return reply
+
+
+class _HandlerOfTokens(_Handler):
+    async def auth_XOAUTH2(self, server: _Conversation, args: list[str]) -> AuthResult:  # noqa: N802
+        given = base64.b64decode(args[1]).decode()
+        if refusal := await self._scripted(server, "AUTH", given):
+            return AuthResult(success=False, handled=False, message=refusal)
+        if given == xoauth2(self._sink.username, self._sink.token):
+            login = LoginPassword(self._sink.username.encode(), b"")
+            return AuthResult(success=True, handled=False, auth_data=login)
+        await server.challenge_auth(b'{"status":"401","schemes":"bearer"}')
+        return AuthResult(success=False, handled=False, message="535 5.7.8 Username and token not accepted")
 
 
 class _Controller(Controller):

@@ -41,7 +41,7 @@ class Outcome:
     started_at: datetime  # UTC
     duration: timedelta
     status_code: int | None = None  # HTTP or SMTP
-    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, oauth, protocol, recipient,
+    # "", address_refused, connect, dns, gone, http_4xx, http_5xx, message, oauth, protocol, provider, recipient,
     # redirect, reset, sender, smtp_4xx, smtp_5xx, smtp_auth, timeout, tls
     error_class: str = ""
     detail: str = ""  # one plain sentence for support staff
@@ -49,6 +49,7 @@ class Outcome:
     address: str = ""  # "203.0.113.7:443"
     request_headers: str = ""  # "Name: value" lines, secrets masked
     response_headers: str = ""
+    provider_id: str = ""  # what a provider of mail calls the message that it took
     response_body: str = ""  # at most BODY_LIMIT; for email the dialogue with the server
     # Webhooks: how long each part took that came to its end. Nothing of the first three over a kept connection.
     dns_ms: int | None = None

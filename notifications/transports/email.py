@@ -1,13 +1,14 @@
-"""Email: one message for one recipient, through one SMTP profile."""
+"""Email: one message for one recipient, through one SMTP server or one provider's API."""
 
 import time
 from datetime import timedelta
 
-from smtpprofiles import sender
-from smtpprofiles.account import SendResult, SendStatus, SmtpAccount
+from smtpprofiles.account import Account, SendResult, SendStatus
+from smtpprofiles.hand_in import hand_in, let_go
 
 from . import clock
 from .base import Message, Outcome, Transport, Verdict
+from .judge import retry_after
 
 _VERDICTS = {
     SendStatus.ACCEPTED: Verdict.DELIVERED,
@@ -28,17 +29,13 @@ _SENTENCES = {
 class EmailTransport(Transport):
     """Hands mail to one server; its connection is kept for the next one."""
 
-    def __init__(self, account: SmtpAccount, *, from_address: str) -> None:
-        """`from_address` is the envelope sender; the From header is in the message already."""
+    def __init__(self, account: Account) -> None:
         self._account = account
-        self._from_address = from_address
 
     def send(self, message: Message) -> Outcome:
         """Try once, within the account's wall clock."""
         started_at, start = clock.now(), time.monotonic()
-        result = sender.send(
-            self._account, message.body.encode(), sender=self._from_address, recipient=message.recipient
-        )
+        result = hand_in(self._account, message.body.encode(), recipient=message.recipient)
         return Outcome(
             verdict=_VERDICTS[result.status],
             status_code=result.code,
@@ -46,13 +43,15 @@ class EmailTransport(Transport):
             detail=_sentence(result),
             address=result.address,
             response_body=result.transcript,
+            retry_after=retry_after(result.retry_after or None, status=result.code or 0, now=clock.now()),
+            provider_id=result.provider_id,
             started_at=started_at,
             duration=timedelta(seconds=time.monotonic() - start),
         )
 
     def close(self) -> None:
         """Close the connections that are kept for this account."""
-        sender.close(self._account)
+        let_go(self._account)
 
 
 def _sentence(result: SendResult) -> str:

@@ -3,7 +3,7 @@
 import django.core.validators
 import re
 import smtpprofiles.encryption
-import smtpprofiles.models
+import smtpprofiles.validators
 import smtpprofiles.tls
 from django.db import migrations, models
 
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                     "host",
                     models.CharField(
                         max_length=253,
-                        validators=[smtpprofiles.models.validate_host],
+                        validators=[smtpprofiles.validators.validate_host],
                         verbose_name="SMTP server",
                     ),
                 ),

@@ -53,9 +53,11 @@ class Loops:
 
 
 @contextmanager
-def looping(receiver, *, processes: int, threads: int, body_bytes: int, folder: Path) -> Iterator[Loops]:
-    """Keep so many processes of the loop ready beside the block."""
-    command = [sys.executable, "-m", "tests.bench.loop", str(receiver.port), str(receiver.ca_bundle)]
+def looping(
+    receiver, *, processes: int, threads: int, body_bytes: int, folder: Path, module: str = "loop"
+) -> Iterator[Loops]:
+    """Keep so many processes of the loop, or of another one that is told the same way, ready beside the block."""
+    command = [sys.executable, "-m", f"tests.bench.{module}", str(receiver.port), str(receiver.ca_bundle)]
     command += [str(threads), str(body_bytes)]
     with ExitStack() as stack:
         made = [

@@ -98,12 +98,13 @@ def running(folder: Path) -> Iterator[Receiver]:
     else:
         command = [sys.executable, "-m", "tests.bench.receiver", str(port), str(place)]
     with started(command, log=folder / "receiver.log") as process:
-        _wait_for(port, process)
+        wait_for(port, process)
         kind = "nginx" if nginx else f"{_PROCESSES} asyncio processes"
         yield Receiver(kind=kind, port=port, ca_bundle=ca_bundle, pid=process.pid)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return once something listens there; raise if the process ends, or takes too long."""
     gives_up = time.monotonic() + _PATIENCE
     while True:
         with socket.socket() as attempt:

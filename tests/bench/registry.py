@@ -30,6 +30,7 @@ BENCHES = {
     ),
     "ordered": Entry(module="ordered", summary="an in-order queue of 1,000 keys, against any order"),
     "lane": Entry(module="lane", summary="one strict lane, against a single-threaded bare loop"),
+    "email": Entry(module="email", summary="mails per second through one profile, against bare smtplib"),
     "isolation": Entry(module="isolation", summary="healthy endpoints while 90 of 100 hang, against none"),
     "backlog": Entry(
         module="backlog", summary="finding work behind 200,000 blocked deliveries, against none"

@@ -10,6 +10,7 @@ import trustme
 from notifications.sinks.smtp_sink import DROP, SmtpSink
 from notifications.transports.base import Message, Verdict
 from notifications.transports.email import EmailTransport
+from smtpprofiles import session
 from smtpprofiles.account import Security, SmtpAccount
 from tests.servers import MAIL_SERVER, PASSWORD, USERNAME
 
@@ -33,7 +34,7 @@ def account():
 
 
 def over(account):
-    return EmailTransport(account, from_address="billing@example.test")
+    return EmailTransport(replace(account, sender="billing@example.test"))
 
 
 @pytest.fixture
@@ -105,6 +106,7 @@ def test_a_global_email_login_never_leaks_into_a_profile(settings, account):
     assert "AUTH" not in outcome.response_body.replace("250 AUTH", "")
 
 
+@pytest.mark.parametrize("pipelines", [False, True])
 @pytest.mark.parametrize(
     ("command", "reply", "verdict", "error_class"),
     [
@@ -121,7 +123,10 @@ def test_a_global_email_login_never_leaks_into_a_profile(settings, account):
         ("DATA", "554 5.7.1 spam", Verdict.REJECTED, "smtp_5xx"),
     ],
 )
-def test_a_refusal_is_judged_by_its_step_and_code(smtp_sink, transport, command, reply, verdict, error_class):
+def test_a_refusal_is_judged_by_its_step_and_code(
+    smtp_sink, transport, command, reply, verdict, error_class, pipelines
+):
+    smtp_sink.pipelines = pipelines
     smtp_sink.script = refuse(command, reply)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (verdict, error_class)
@@ -198,8 +203,10 @@ def test_tls_towards_a_plain_port_blocks_the_channel(settings, account):
     assert "Check that port and security belong together" in outcome.detail
 
 
+@pytest.mark.parametrize("pipelines", [False, True])
 @pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT"])
-def test_a_connection_lost_before_the_message_is_tried_again(smtp_sink, transport, command):
+def test_a_connection_lost_before_the_message_is_tried_again(smtp_sink, transport, command, pipelines):
+    smtp_sink.pipelines = pipelines
     smtp_sink.script = refuse(command, DROP)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "reset")
@@ -265,10 +272,37 @@ def test_a_refused_connection_is_tried_again(settings, account):
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "connect")
 
 
-def test_one_connection_serves_many_mails(smtp_sink, transport):
+@pytest.mark.parametrize("pipelines", [False, True])
+def test_one_connection_serves_many_mails(smtp_sink, transport, pipelines):
+    smtp_sink.pipelines = pipelines
     for number in range(5):
         assert transport.send(replace(MESSAGE, id=f"dlv_{number}")).verdict is Verdict.DELIVERED
     assert {mail.connection for mail in smtp_sink.mails} == {smtp_sink.mails[0].connection}
+
+
+@pytest.mark.parametrize("idle", ["closed", "closing", "old"])
+def test_a_kept_connection_that_the_server_closes_for_idleness_costs_no_mail(
+    smtp_sink, transport, monkeypatch, idle
+):
+    assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
+    [conversation] = smtp_sink._controller._live
+    if idle == "old":
+        monkeypatch.setattr(session, "TRUSTED_SECONDS", 0.0)  # as after a pause: it is asked first
+    else:
+        # As it closes, with or without a word: nothing is said on it any more.
+        loop = smtp_sink._controller.loop
+        if idle == "closing":
+            loop.call_soon_threadsafe(conversation.transport.write, b"421 4.4.2 idle for too long\r\n")
+        loop.call_soon_threadsafe(conversation.transport.close)
+        while smtp_sink._controller._live:
+            time.sleep(0.01)
+
+    outcome = transport.send(MESSAGE)
+
+    assert outcome.verdict is Verdict.DELIVERED
+    assert ("connecting anew" in outcome.response_body) is (idle != "old")
+    assert ("C: noop" in outcome.response_body) is (idle == "old")
+    assert smtp_sink.count == 2
 
 
 def test_a_kept_connection_that_the_server_ended_is_replaced(smtp_sink, transport):
@@ -303,7 +337,6 @@ def test_a_connection_is_not_used_again_after_a_failure(smtp_sink, transport):
         "<ada@example.com>",
         "ada@example.com,eve@example.com",
         "ada@example.com> SIZE=1",
-        "ädä@example.com",
         "ada",
         "",
     ],
@@ -312,6 +345,29 @@ def test_a_recipient_that_is_no_address_is_rejected_unsent(smtp_sink, transport,
     outcome = transport.send(replace(MESSAGE, recipient=recipient))
     assert (outcome.verdict, outcome.error_class) == (Verdict.REJECTED, "recipient")
     assert smtp_sink.connections == 0
+
+
+def test_letters_outside_ascii_before_the_at_are_refused_clearly_where_the_server_takes_none(
+    smtp_sink, transport
+):
+    outcome = transport.send(replace(MESSAGE, recipient="ädä@example.com"))
+    assert (outcome.verdict, outcome.error_class) == (Verdict.REJECTED, "recipient")
+    assert "does not offer SMTPUTF8" in outcome.detail
+    assert "Write another address" in outcome.detail
+    assert smtp_sink.count == 0
+
+
+def test_letters_outside_ascii_before_the_at_go_out_where_the_server_offers_smtputf8(settings, account):
+    with SmtpSink(takes_utf8=True) as sink:
+        lead_here(settings, sink)
+        transport = over(replace(account, security=Security.NONE, username="", password=""))
+        assert transport.send(replace(MESSAGE, recipient="ädä@bücher.example")).verdict is Verdict.DELIVERED
+        assert transport.send(MESSAGE).verdict is Verdict.DELIVERED
+        transport.close()
+    assert [mail.recipients for mail in sink.mails] == [
+        ("ädä@xn--bcher-kva.example",),
+        ("ada@example.com",),
+    ]
 
 
 def test_an_international_domain_goes_out_in_ascii(smtp_sink, transport):
