@@ -90,6 +90,12 @@ def check_parameters(subscription: Subscription, parameters: Iterable[Parameter]
             f"Header names do not differ by their case: {', '.join(twice)} is given twice. Rename one."
         )
     if subscription.endpoint is not None:
+        own = [subscription.endpoint.api_key_header]
+        own += subscription.endpoint.headers.values_list("name", flat=True)
+        if taken := sorted({name for name in own if name.lower() in headers}):
+            raise ValidationError(
+                f"The endpoint itself sets the header {', '.join(taken)} already. Rename the parameter."
+            )
         in_url = {name for name, _ in parse_qsl(urlsplit(subscription.endpoint.path).query, True)}
         if taken := [
             row.name for row in rows if row.placement == Parameter.Placement.QUERY and row.name in in_url

@@ -267,6 +267,9 @@ def test_reserved_names_are_refused_by_field(
     [
         ([("X-A", "header"), ("x-a", "header")], "x-a is given twice"),
         ([("tenant", "query")], "a query with tenant already"),
+        ([("x-tenant", "header")], "itself sets the header X-Tenant already"),
+        ([("X-Key", "header")], "itself sets the header X-Key already"),
+        ([("x-tenant", "body")], ""),
         ([(f"p{n}", "body") for n in range(51)], "at most 50 parameters; these are 51"),
         ([("tenant", "body"), ("X-A", "header"), ("x-a", "query")], ""),
     ],
@@ -274,7 +277,10 @@ def test_reserved_names_are_refused_by_field(
 def test_parameters_do_not_stand_in_each_others_way(
     catalog: dict[str, Any], rows: list[tuple[str, str]], fault: str
 ) -> None:
-    subscription = WebhookSubscriptionFactory(endpoint__path="/hook?tenant=7")
+    subscription = WebhookSubscriptionFactory(
+        endpoint__path="/hook?tenant=7", endpoint__api_key_header="X-Key", endpoint__api_key="a key"
+    )
+    subscription.endpoint.headers.create(name="X-Tenant", value="7")
     parameters = [Parameter(name=name, source="static", value="x", placement=where) for name, where in rows]
     if not fault:
         vet_callout.check_parameters(subscription, parameters)
