@@ -75,7 +75,7 @@ def test_a_moved_month_has_the_indexes_of_all() -> None:
             "SELECT count(*) FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid WHERE indrelid = %s::regclass",
             [name("notifications_attempt", MONTHS)],
         )
-        assert cursor.fetchone() == (3,)
+        assert cursor.fetchone() == (4,)
 
 
 def test_one_that_cannot_be_made_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,11 @@ def test_without_chosen_types_a_subscription_gets_all_that_its_queue_takes(
 ) -> None:
     assert {each.code for each in vet.concerned(webhook, [])} == set(types)
     webhook.on_create = webhook.on_update = False
-    assert {each.code for each in vet.concerned(webhook, [])} == {"account.cancelled", "package.cancelled"}
+    assert {each.code for each in vet.concerned(webhook, [])} == {
+        "account.cancelled",
+        "bucket.cancelled",
+        "package.cancelled",
+    }
     billing.routes.all().delete()
     assert vet.concerned(webhook, []) == []
 
