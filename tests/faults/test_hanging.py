@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifications.models import Delivery
+from notifications.models import Delivery, Runner
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
 from tests.faults.scene import conclude, publish_events, subscribe, wait_until, worker
@@ -33,6 +33,7 @@ def serve_beside_hanging(ledger: Ledger, *, endpoints: int, events: int, known: 
     delivered = Delivery.objects.filter(status="delivered")
     published: list[str] = []
     with worker(threads=8) as one, worker(threads=8) as two:
+        wait_until(lambda: Runner.objects.count() == 2)  # what is measured begins with workers that run
         if known:
             published += publish_events(8)
             wait_until(lambda: delivered.count() == 8 * endpoints)
