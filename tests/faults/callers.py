@@ -17,6 +17,7 @@ settings.configure(
     OUTBOUND_CA_BUNDLE="",
     OUTBOUND_ALLOWED_NETWORKS=[],
     OUTBOUND_CONNECT_TO=[],
+    OUTBOUND_PROXY="",
     INSTALLED_APPS=[],
 )
 django.setup()
