@@ -7,7 +7,7 @@ from django.test import Client
 
 from events.api.wire import MAX_BODY
 from events.keys import create_key
-from events.models import Queue, Scope, Subscriber
+from events.models import EventType, Queue, Scope, Subscriber
 from notifications.models import Endpoint
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +75,32 @@ def test_what_is_there_already_is_told_of_a_field(api: Client, subscriber: Subsc
     answers = [api.post(f"/api/v1/{path}/", body, content_type="application/json") for path, body in bodies]
     assert [answer.status_code for answer in answers] == [400, 201, 400]
     assert [answers[at].json()["errors"][0]["field"] for at in (0, 2)] == ["/name", "/queue"]
+
+
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [
+        ("{{ parameters.key | json }}", 200),
+        ('"Key {{ parameters.key }}"', 200),
+        ('"{{ parameters.key | upcase }}"', 400),
+        ('"{{ parameters.key | slice: 0, 4 }}"', 400),
+        ("{{ parameters.key | size }}", 400),
+    ],
+)
+def test_a_payload_template_cannot_alter_a_secret_that_it_never_sees(
+    api: Client, written: str, status: int
+) -> None:
+    EventType.objects.create(
+        code="invoice.posted", label="Invoice", resource="invoice", operation="create", category="billing"
+    )
+    key = {"name": "key", "placement": "body", "source": "static", "value": "S3cret-text", "is_secret": True}
+    draft = {
+        "event_type": "invoice.posted",
+        "payload_template": f'{{"key": {written}}}',
+        "parameters": [key],
+    }
+    answer = api.post("/api/v1/subscriptions/preview/", draft, content_type="application/json")
+    assert answer.status_code == status, answer.content
+    if status == 400:
+        assert answer.json()["errors"][0]["field"] == "/payload_template"
+        assert "no filter or condition sees it" in answer.json()["detail"]
