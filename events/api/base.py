@@ -42,7 +42,8 @@ class NewestFirst(CursorPagination):
         unknown = sorted(set(request.query_params) - own.union(known))
         faults = dict.fromkeys(unknown, f"Unknown query parameter; there are: {legal}.")
         # The library takes what it cannot read for not given, and would answer with the whole list.
-        for name, given in request.query_params.items():
+        for name in request.query_params:
+            given = request.query_params.get(name, "")
             is_flag = filters is not None and isinstance(filters.base_filters.get(name), BooleanFilter)
             if is_flag and given.lower() not in {"", "true", "false"}:
                 faults[name] = "Write true or false."

@@ -40,16 +40,17 @@ class ReasonSerializer(Strict):
 
 
 class _OfEvent(serializers.ModelSerializer[Any]):
+    _published: dict[int, str] | None = None  # of all rows that this serializer is made for
+
     event = serializers.SerializerMethodField(help_text="evt_…, the event that was published; null: none.")
 
     def get_event(self, row: Any) -> str | None:
         """Return its public id; the ids of a whole page are read at once."""
-        if "events" not in self.context:
-            rows = self.parent.instance if self.parent else [row]
-            published = Event.objects.filter(pk__in=[each.event_id for each in rows if each.event_id])
-            self.context["events"] = {each.pk: each.public_id for each in published.only("pk", "uid")}
-        found: str | None = self.context["events"].get(row.event_id)
-        return found
+        if self._published is None:
+            rows = (self.parent.instance if self.parent else None) or [row]
+            events = Event.objects.filter(pk__in=[each.event_id for each in rows if each.event_id])
+            self._published = {each.pk: each.public_id for each in events.only("pk", "uid")}
+        return self._published.get(row.event_id)
 
 
 class FiringSerializer(Strict, _OfEvent):

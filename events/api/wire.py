@@ -44,7 +44,7 @@ class RawBody(BaseParser):
 class JSONBody(JSONParser):
     """Parses the body of a call that configures; one too long or nested too deeply is told so."""
 
-    def parse(  # type: ignore[override]  # REST framework hands anything through
+    def parse(
         self,
         stream: Any,
         media_type: str | None = None,
