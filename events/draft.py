@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from . import catalog_cache, ids, payload
+from . import catalog_cache, ids, moments, payload
 from .canonical import digest
 from .catalog_cache import Entry, Target
 from .models import Event
@@ -57,12 +57,6 @@ class Prepared:
     digest: bytes  # empty without an idempotency key
 
 
-def _is_storable(moment: datetime) -> bool:
-    """Whether every reader, in every zone, can show the time."""
-    offset = moment.utcoffset() or timedelta()
-    return abs(offset) < timedelta(hours=16) and 1970 < moment.year < 3000
-
-
 def prepare(draft: Draft) -> Prepared:
     """Return the draft with its derived values; raise the PublishError that says what is wrong with it."""
     entry = event_type(draft.type)
@@ -70,8 +64,8 @@ def prepare(draft: Draft) -> Prepared:
         moment = getattr(draft, field)
         if moment is not None and moment.utcoffset() is None:
             raise InvalidField("The time has no offset; write it as 2026-11-22T14:03:09Z.", field=f"/{field}")
-        if moment is not None and not _is_storable(moment):
-            raise InvalidField("The time lies outside the years 1970 to 2999.", field=f"/{field}")
+        if moment is not None and not moments.is_storable(moment):
+            raise InvalidField(moments.OUTSIDE, field=f"/{field}")
     if draft.source not in _SOURCES:
         raise InvalidField(f"The source is one of {', '.join(Event.Source.values)}.", field="/source")
     _check_text("/idempotency_key", draft.idempotency_key, MAX_KEY)

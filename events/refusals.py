@@ -40,6 +40,8 @@ class PublishError(Exception):
 class InvalidField(PublishError):
     """A field beside the payload is not what it must be."""
 
+    title = "Invalid field"
+
 
 class UnknownEventType(PublishError):
     """The catalog has no such event type."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from . import exact, kinds, payload
+from . import exact, kinds, moments, payload
 from .refusals import FieldError, InvalidPayload
 from .report_refusals import InvalidReport, UnknownKind
 
@@ -51,6 +51,8 @@ def check(report: Report, known: Mapping[str, kinds.Kind]) -> Checked:
         raise _invalid("/version", "Send a whole number from 0 to 9223372036854775807, or none.")
     if report.occurred_at is not None and report.occurred_at.tzinfo is None:
         raise _invalid("/occurred_at", "Give the time with its offset, such as 2026-11-22T14:03:09Z.")
+    if report.occurred_at is not None and not moments.is_storable(report.occurred_at):
+        raise _invalid("/occurred_at", moments.OUTSIDE)
     state = None if report.state is None else _read(report.state)
     if state is not None:
         stated = state.get("id", report.external_id)

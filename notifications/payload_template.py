@@ -17,6 +17,8 @@ from .liquid_json import Exact
 from .tokens import Offer, refuse_illegal
 
 DATA, PARAMETERS = "data", "parameters"
+# Two texts that no filter makes the same of.
+SECRET, _OTHER_SECRET = "a secret text", "Quite Another One"
 _AROUND = 30  # characters shown before and after what is wrong
 
 
@@ -48,10 +50,17 @@ def tokens(template: str) -> set[str]:
     }
 
 
-def check(template: str, offered: Offer, *, parameters: Mapping[str, str] | None = None) -> None:
+def check(
+    template: str,
+    offered: Offer,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    secrets: Collection[str] = (),
+) -> None:
     """Raise a ValidationError for a template that breaks, names what it may not, or makes no JSON of a sample.
 
     `parameters` are those placed in the body, by name, each with a sample; None: they are checked elsewhere.
+    `secrets` are the names of those that enter the callout only as it leaves, when no filter can see them.
     """
     liquid.check(template)
     refuse_illegal(tokens(template), offered)
@@ -61,15 +70,18 @@ def check(template: str, offered: Offer, *, parameters: Mapping[str, str] | None
     for event_type in offered.event_types:
         sample = json.dumps(event_type.sample, ensure_ascii=False)
         context = {**event_type.sample, **sample_core(offered, event_type.code)}
+        # Where nothing is known of them: right inside quotes, and alone.
+        samples = {**dict.fromkeys(used, "1"), **(parameters or {}), **dict.fromkeys(secrets, SECRET)}
+        others = {**samples, **dict.fromkeys(secrets, _OTHER_SECRET)}
         try:
-            render(
-                template,
-                context,
-                DataSource({}, ""),
-                data=sample,
-                # Where nothing is known of them: right inside quotes, and alone.
-                parameters={**dict.fromkeys(used, "1"), **(parameters or {})},
-            )
+            body = render(template, context, DataSource({}, ""), data=sample, parameters=samples)
+            if used.intersection(secrets):
+                other = render(template, context, DataSource({}, ""), data=sample, parameters=others)
+                if body.replace(SECRET, "") != other.replace(_OTHER_SECRET, ""):
+                    raise liquid.TemplateFault(
+                        "a secret parameter enters as the callout leaves, so that no filter or condition sees it. "
+                        "Write it as it is: {{ parameters.NAME }} in quotes, or {{ parameters.NAME | json }}."
+                    )
         except liquid.TemplateFault as fault:
             raise ValidationError(
                 f"With the sample payload of {event_type.code}: {fault}", code="liquid"

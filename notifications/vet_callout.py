@@ -118,13 +118,19 @@ def check_payload_template(
         return
     if subscription.email_template_id:
         raise ValidationError("Leave this empty: a payload template is for webhooks only.")
-    payload_template.check(template, offered, parameters=None if parameters is None else _samples(parameters))
+    rows = None if parameters is None else list(parameters)
+    payload_template.check(
+        template,
+        offered,
+        parameters=None if rows is None else _samples(rows),
+        secrets=[row.name for row in rows or () if row.is_secret and row.placement == row.Placement.BODY],
+    )
 
 
 def _samples(parameters: Iterable[Parameter]) -> dict[str, str]:
     """Return the parameters placed in the body, by name, with what each may be."""
     return {
-        row.name: "a secret text" if row.is_secret else row.value if row.source == row.Source.STATIC else "1"
+        row.name: row.value if row.source == row.Source.STATIC and not row.is_secret else "1"
         for row in parameters
         if row.placement == Parameter.Placement.BODY
     }

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models, transaction
+from django_filters import BooleanFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import NotFound
@@ -32,15 +34,24 @@ class NewestFirst(CursorPagination):
     def paginate_queryset(
         self, queryset: models.QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
-        """Return one page; a query parameter that the list does not know is an error under its name."""
+        """Return one page; a query parameter that the list cannot use is an error under its name."""
         own = {self.cursor_query_param, self.page_size_query_param, api_settings.URL_FORMAT_OVERRIDE}
         filters = DjangoFilterBackend().get_filterset_class(view, queryset)
         known = [*(filters.base_filters if filters else ()), self.page_size_query_param]
-        if unknown := sorted(set(request.query_params) - own.union(known)):
-            legal = ", ".join(known)
-            raise serializers.ValidationError(
-                dict.fromkeys(unknown, f"Unknown query parameter; there are: {legal}.")
-            )
+        legal = ", ".join(known)
+        unknown = sorted(set(request.query_params) - own.union(known))
+        faults = dict.fromkeys(unknown, f"Unknown query parameter; there are: {legal}.")
+        # The library takes what it cannot read for not given, and would answer with the whole list.
+        for name in request.query_params:
+            given = request.query_params.get(name, "")
+            is_flag = filters is not None and isinstance(filters.base_filters.get(name), BooleanFilter)
+            if is_flag and given.lower() not in {"", "true", "false"}:
+                faults[name] = "Write true or false."
+        limit = request.query_params.get(self.page_size_query_param, "1")
+        if not re.fullmatch(r"[0-9]{1,9}", limit) or not int(limit):
+            faults[self.page_size_query_param] = f"Write a number from 1 to {self.max_page_size}."
+        if faults:
+            raise serializers.ValidationError(faults)
         return super().paginate_queryset(queryset, request, view)
 
     def decode_cursor(self, request: Request) -> Any:
@@ -58,11 +69,8 @@ class OldestFirst(NewestFirst):
     ordering = "id"
 
 
-class ModelSerializer(serializers.ModelSerializer[Any]):
-    """Validates by the model's own `full_clean()`, and refuses members that it does not know."""
-
-    # Members that are no fields of the model, saved apart from it.
-    nested: ClassVar[frozenset[str]] = frozenset()
+class Strict(serializers.Serializer[Any]):
+    """Refuses members that it does not know."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Read the members; an unknown one is an error under its name."""
@@ -70,6 +78,13 @@ class ModelSerializer(serializers.ModelSerializer[Any]):
             legal = ", ".join(name for name, field in self.fields.items() if not field.read_only)
             raise serializers.ValidationError(dict.fromkeys(unknown, f"Unknown member; there are: {legal}."))
         return super().to_internal_value(data)
+
+
+class ModelSerializer(Strict, serializers.ModelSerializer[Any]):
+    """Validates by the model's own `full_clean()`, and refuses members that it does not know."""
+
+    # Members that are no fields of the model, saved apart from it.
+    nested: ClassVar[frozenset[str]] = frozenset()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Run the model's validation, and take over what its `clean()` normalised."""
@@ -83,7 +98,7 @@ class ModelSerializer(serializers.ModelSerializer[Any]):
             self.vet(instance, attrs)
             instance.full_clean(exclude=self.unclean())
         except DjangoValidationError as error:
-            raise serializers.ValidationError(error.message_dict) from None
+            raise serializers.ValidationError(_by_field(error)) from None
         return attrs | {name: getattr(instance, name) for name in own}
 
     def vet(self, instance: Any, attrs: dict[str, Any]) -> None:
@@ -92,6 +107,16 @@ class ModelSerializer(serializers.ModelSerializer[Any]):
     def unclean(self) -> set[str]:
         """Fields that cannot be validated here, such as a parent that is not saved yet."""
         return set()
+
+
+def _by_field(error: DjangoValidationError) -> dict[str, list[str]]:
+    """Return the messages by field; what is there twice is told of the last of the fields that make it one."""
+    faults: dict[str, list[str]] = {}
+    for name, errors in error.error_dict.items():
+        for each in errors:
+            of = (each.params or {}).get("unique_check") if name == NON_FIELD_ERRORS else None
+            faults.setdefault(of[-1] if of else name, []).extend(each.messages)
+    return faults
 
 
 class ConfigViewSet(viewsets.ModelViewSet[Any]):

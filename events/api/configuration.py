@@ -46,6 +46,7 @@ class QueueViewSet(ConfigViewSet):
     queryset = Queue.objects.prefetch_related("event_types")
     serializer_class = QueueSerializer
     lookup_field = "name"
+    lookup_value_regex = "[a-z0-9-]+"
     filterset_fields = ["is_ordered", "is_paused"]
 
 

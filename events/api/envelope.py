@@ -92,15 +92,20 @@ def _each(event: msgspec.Raw) -> Draft | PublishError:
 
 def wrong_member(message: str, what: str, struct: type[msgspec.Struct]) -> InvalidField:
     """Return the refusal that names the member which msgspec found wrong."""
+    place = _PLACE.search(message)
+    field = f"/{_pointer(place[1])}" if place and place[1] else ""
     if found := _MEMBER.search(message):
         problem, name = found.groups()
         if problem == "missing required":
-            return InvalidField("This member is required.", field=f"/{name}")
+            return InvalidField("This member is required.", field=f"{field}/{name}")
         legal = ", ".join(struct.__struct_fields__)
-        return InvalidField(f"Unknown member; {what} has: {legal}.", field=f"/{name}")
-    place = _PLACE.search(message)
-    field = f"/{place[1]}" if place else ""
+        return InvalidField(f"Unknown member; {what} has: {legal}.", field=f"{field}/{name}")
     return InvalidField(f"{_PLACE.sub('', message)}.", field=field)
+
+
+def _pointer(place: str) -> str:
+    """Turn `activity[0].id` into `activity/0/id`; of a mapping's values it is not told which one."""
+    return place.replace("[...]", "").replace("[", ".").replace("]", "").replace(".", "/")
 
 
 def malformed(error: Exception) -> ParseError:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from events import moments
 from events.activity import CHUNK, Used
 from events.models import Activity
 from events.refusals import FieldError, InvalidField, PublishError
@@ -124,8 +125,12 @@ def _used(row: Row, now: datetime, place: str) -> Used:
     if row.activity not in Activity.Kind.values:
         legal = " or ".join(Activity.Kind.values)
         raise InvalidField(f"Write {legal}.", field=f"{place}/activity")
-    if not row.id.isprintable():
-        raise InvalidField("Give an id of printable characters.", field=f"{place}/id")
+    if not row.id.isprintable() or row.id != row.id.strip():
+        raise InvalidField(
+            "Give an id of printable characters, without blanks around it.", field=f"{place}/id"
+        )
+    if row.at is not None and not moments.is_storable(row.at):
+        raise InvalidField(moments.OUTSIDE, field=f"{place}/at")
     if row.at is not None and row.at > now + _AHEAD:
         raise InvalidField("This is more than a day ahead; give when it was active.", field=f"{place}/at")
     return Used(row.kind, row.activity, row.id, row.at or now)

@@ -74,6 +74,8 @@ class ObjectView(APIView):
     @extend_schema(responses={200: describe.ObjectSerializer, **PROBLEMS})
     def get(self, _request: Request, kind: str, external_id: str) -> Response:
         """Read one object as it was last reported."""
+        if "\0" in kind + external_id:
+            raise Http404  # none can have it, and PostgreSQL cannot be asked
         row = (
             BillingObject.objects.select_related("parent").filter(kind=kind, external_id=external_id).first()
         )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from rest_framework import serializers
 
@@ -22,7 +21,7 @@ from events.triggers.rules import Rule, of
 from events.triggers.summary import sentence
 from events.triggers.thresholds import Measure
 
-from .base import ModelSerializer
+from .base import ModelSerializer, Strict
 
 
 def _part(
@@ -38,7 +37,7 @@ def _part(
     members: dict[str, Any] = {"Meta": Meta, "__doc__": of_model.__doc__}
     if event_type:
         members["event_type"] = serializers.SlugRelatedField("code", queryset=EventType.objects.all())
-    return type(f"{of_model.__name__}Serializer", (serializers.ModelSerializer,), members)
+    return type(f"{of_model.__name__}Serializer", (Strict, serializers.ModelSerializer), members)
 
 
 PARTS: Mapping[str, tuple[type[Any], type[serializers.ModelSerializer[Any]]]] = {
@@ -53,6 +52,8 @@ PARTS: Mapping[str, tuple[type[Any], type[serializers.ModelSerializer[Any]]]] = 
 }
 # The serializer's own `fields` has the name already.
 _NAMES = {"payload": "fields"}
+# What tells the rows of a list apart.
+_ONCE = {"thresholds": "threshold", "plans": "plan", "cancellations": "event_type", "payload": "path"}
 
 
 class TriggerSerializer(ModelSerializer):
@@ -108,8 +109,12 @@ class TriggerSerializer(ModelSerializer):
             given = Condition(
                 field=row.field, operator=Operator(row.operator), value=row.value, value_to=row.value_to
             )
-            for name, told in validate.check_condition(instance, given).items():
-                faults[f"conditions/{at}/{name}"] = told
+            if found := validate.check_condition(instance, given):
+                faults.setdefault("conditions", {})[at] = found
+        for name, member in _ONCE.items():
+            given_once = [getattr(row, member) for row in rows[name]]
+            if twice := {at for at, value in enumerate(given_once) if value in given_once[:at]}:
+                faults[name] = {at: {member: "It is there already; give it once."} for at in twice}
         if told := validate.check_thresholds(instance, rows["thresholds"]):
             faults["thresholds"] = told
         if not faults:
@@ -119,7 +124,7 @@ class TriggerSerializer(ModelSerializer):
             if told := validate.check_payload(rule):
                 faults["payload"] = told
         if faults:
-            raise ValidationError(faults)
+            raise serializers.ValidationError(faults)
 
     @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> Trigger:

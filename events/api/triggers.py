@@ -11,16 +11,16 @@ from rest_framework.response import Response
 
 from events.admin.audit import operator_acted
 from events.admin.trigger_test import begin
-from events.models import ApiKey, BackTest, LedgerEntry, ScheduledFiring, Scope, Trigger
+from events.models import ApiKey, BackTest, Event, LedgerEntry, ScheduledFiring, Scope, Trigger
 from events.triggers import back_test, edit, reschedule
 from events.triggers.rules import RELATED
 
-from .base import ConfigViewSet, NewestFirst, OldestFirst
+from .base import ConfigViewSet, NewestFirst, OldestFirst, Strict
 from .trigger_parts import TriggerSerializer
 from .wire import JSON
 
 
-class BackTestSerializer(serializers.ModelSerializer[BackTest]):
+class BackTestSerializer(Strict, serializers.ModelSerializer[BackTest]):
     """A back-test: how far it is, and what would have fired."""
 
     class Meta:
@@ -33,32 +33,46 @@ class BackTestSerializer(serializers.ModelSerializer[BackTest]):
         extra_kwargs = {"days": {"min_value": 1, "max_value": 400}}
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class ReasonSerializer(Strict):
     """Why it is done."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=300)
 
 
-class FiringSerializer(serializers.ModelSerializer[ScheduledFiring]):
+class _OfEvent(serializers.ModelSerializer[Any]):
+    _published: dict[int, str] | None = None  # of all rows that this serializer is made for
+
+    event = serializers.SerializerMethodField(help_text="evt_…, the event that was published; null: none.")
+
+    def get_event(self, row: Any) -> str | None:
+        """Return its public id; the ids of a whole page are read at once."""
+        if self._published is None:
+            rows = (self.parent.instance if self.parent else None) or [row]
+            events = Event.objects.filter(pk__in=[each.event_id for each in rows if each.event_id])
+            self._published = {each.pk: each.public_id for each in events.only("pk", "uid")}
+        return self._published.get(row.event_id)
+
+
+class FiringSerializer(Strict, _OfEvent):
     """One thing that will fire; another `due_at` moves it."""
 
     class Meta:
         model = ScheduledFiring
         fields = [
             "id", "trigger", "kind", "external_id", "account", "due_at", "zone", "anchor_at", "period", "status",
-            "reason", "is_by_hand", "event_id", "settled_at",
+            "reason", "is_by_hand", "event", "settled_at",
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name != "due_at"]
 
 
-class LedgerSerializer(serializers.ModelSerializer[LedgerEntry]):
+class LedgerSerializer(_OfEvent):
     """Why a rule did, or did not, fire."""
 
     class Meta:
         model = LedgerEntry
         fields = [
             "id", "at", "trigger", "outcome", "kind", "external_id", "account", "tier", "period", "detail",
-            "findings", "change_id", "event_id",
+            "findings", "change_id", "event",
         ]  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import msgspec
 from django.utils.encoding import force_str
-from rest_framework.exceptions import APIException
-from rest_framework.parsers import BaseParser
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import BaseRenderer
 
 MAX_BODY = 10 * 1024 * 1024
@@ -18,7 +19,7 @@ class RequestTooLarge(APIException):
     """The body is longer than any call takes."""
 
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    default_detail = f"The body may have {MAX_BODY} bytes (10 MB); send the events in several calls."
+    default_detail = f"The body may have {MAX_BODY} bytes (10 MB); send less at once."
     default_code = "too_large"
 
 
@@ -38,6 +39,23 @@ class RawBody(BaseParser):
         if len(body) > MAX_BODY:
             raise RequestTooLarge
         return body
+
+
+class JSONBody(JSONParser):
+    """Parses the body of a call that configures; one too long or nested too deeply is told so."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the values; RequestTooLarge past 10 MB."""
+        body = BytesIO(RawBody().parse(stream))
+        try:
+            return super().parse(body, media_type, dict(parser_context or {}))
+        except RecursionError:
+            raise ParseError("The body is nested too deeply; flatten it.") from None
 
 
 class JSON(BaseRenderer):

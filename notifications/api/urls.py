@@ -33,9 +33,13 @@ urlpatterns = [
     path("deliveries/", DeliveriesView.as_view(), name="deliveries"),
     path("deliveries/<str:public_id>/", DeliveryView.as_view(), name="delivery"),
     path("event-types/", EventTypesWithCalloutView.as_view(), name="event-types"),
-    path("event-types/<str:code>/", EventTypeWithCalloutView.as_view(), name="event-type"),
-    path("event-types/<str:code>/schema.json", CalloutSchemaView.as_view(), name="callout-schema"),
-    path("event-types/<str:code>/sample.json", CalloutSampleView.as_view(), name="callout-sample"),
+    re_path(r"^event-types/(?P<code>[\w.]+)/$", EventTypeWithCalloutView.as_view(), name="event-type"),
+    re_path(
+        r"^event-types/(?P<code>[\w.]+)/schema\.json$", CalloutSchemaView.as_view(), name="callout-schema"
+    ),
+    re_path(
+        r"^event-types/(?P<code>[\w.]+)/sample\.json$", CalloutSampleView.as_view(), name="callout-sample"
+    ),
     path("subscriptions/preview/", PreviewView.as_view(), name="subscription-preview"),
     path("", include(router.urls)),
 ]

@@ -73,6 +73,8 @@ def test_a_stale_version_is_told_which_one_is_known(api: Client) -> None:
 OBJECT, BATCH, ACTIVITY = "objects/account/1/", "objects/batch/", "activity/"
 BOTH = {"state": {"service": {"id": 1}}, "parents": {"service": "2"}}
 AHEAD = {"id": "1", "at": "2999-01-01T00:00:00Z"}
+# Years that PostgreSQL keeps and Python cannot read, or that no zone east of it can show.
+EARLY, LATE = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,14 @@ AHEAD = {"id": "1", "at": "2999-01-01T00:00:00Z"}
             "usage or",
         ),
         ("post", ACTIVITY, {"activity": [AHEAD]}, 400, "/activity/0/at", "day ahead"),
+        ("post", ACTIVITY, {"activity": [{"id": "1", "at": EARLY}]}, 400, "/activity/0/at", "1970 to 2999"),
+        ("post", ACTIVITY, {"activity": [{"id": " 1 "}]}, 400, "/activity/0/id", "without blanks"),
+        ("post", ACTIVITY, {"activity": [{"id": "1"}, {"id": 2}]}, 400, "/activity/1/id", "Expected `str`"),
+        ("post", ACTIVITY, {"activity": [{"id": "1", "on": 1}]}, 400, "/activity/0/on", "Unknown member"),
+        ("post", ACTIVITY, {"activity": [{}]}, 400, "/activity/0/id", "required"),
+        ("put", OBJECT, {"state": {}, "occurred_at": EARLY}, 400, "/occurred_at", "1970 to 2999"),
+        ("put", OBJECT, {"state": {}, "occurred_at": LATE}, 400, "/occurred_at", "1970 to 2999"),
+        ("put", OBJECT, {"state": {}, "parents": {"package": 1}}, 400, "/parents", "Expected `str"),
     ],
 )
 def test_a_refusal_names_the_field_and_the_remedy(
@@ -183,3 +193,7 @@ def test_a_key_without_the_scope_reports_nothing(api: Client) -> None:
         status, problem = send(reader, method, path, {"state": {}})
         assert (status, problem["detail"]) == (403, "This API key lacks the scope objects:write.")
     assert not BillingObject.objects.exists()
+
+
+def test_an_id_that_none_can_have_is_not_found(api: Client) -> None:
+    assert [send(api, "get", path)[0] for path in ("objects/sim/a%00b/", "objects/a%00b/1/")] == [404, 404]

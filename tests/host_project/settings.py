@@ -48,6 +48,7 @@ TEMPLATES = [
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["events.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["events.authentication.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["events.api.wire.JSONBody"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "events.problems.handle",
 }

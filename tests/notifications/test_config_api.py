@@ -150,7 +150,7 @@ class TestEndpoints:
 
     def test_a_name_is_used_once_per_subscriber(self, api: Client, endpoint: Endpoint) -> None:
         body = {"subscriber": endpoint.subscriber_id, "name": "main", "base_url": "https://example.com"}
-        assert "already exists" in faults(send(api, "post", "endpoints/", body))[""]
+        assert "already exists" in faults(send(api, "post", "endpoints/", body))["/name"]
 
     def test_one_in_use_is_not_deleted(self, api: Client, endpoint: Endpoint, event_type: EventType) -> None:
         subscription = Subscription.objects.create(

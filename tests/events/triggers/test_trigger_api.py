@@ -61,6 +61,7 @@ def test_a_rule_is_made_tried_activated_and_explained(api: Api) -> None:
     found = api("get", f"trigger-ledger/?trigger={pk}&kind=service&external_id=4001").json()["results"]
     assert [each["outcome"] for each in found] == ["fired", "not_met"]
     assert found[1]["findings"][0]["seen"] == "Active, before Suspended"
+    assert [each["event"] for each in found] == [fired()[0].public_id, None]
     changed = api("patch", f"triggers/{pk}/", {"conditions": [{"field": "state", "operator": "changed"}]})
     assert [each["operator"] for each in changed.json()["conditions"]] == ["changed"]
 
@@ -72,12 +73,20 @@ def test_a_rule_is_made_tried_activated_and_explained(api: Api) -> None:
         ({"timezone": "Mars"}, "/timezone", "There is no time zone 'Mars'"),
         (
             {"conditions": [{"field": "a", "operator": "gt", "value": "x"}]},
-            "/conditions~10~1value",
+            "/conditions/0/value",
             "is no number",
         ),
         ({"event_type": "usage.threshold_exceeded"}, "/payload", "bucket.id is missing"),
         ({"source": "inactivity"}, "/idle_days", "Give the days without activity."),
         ({"nonsense": 1}, "/nonsense", "Unknown member"),
+        ({"conditions": [{"field": "a", "operator": "is", "vlaue": 1}]}, "/conditions/0/vlaue", "Unknown"),
+        ({"thresholds": [{"threshold": "75"}, {"threshold": 75}]}, "/thresholds/1/threshold", "give it once"),
+        ({"plans": [{"plan": "A", "idle_days": 1}, {"plan": "A", "idle_days": 2}]}, "/plans/1/plan", "once"),
+        (
+            {"payload": [{"path": "a.b", "source": "static", "value": "1"}] * 2},
+            "/payload/1/path",
+            "give it once",
+        ),
     ],
 )
 def test_a_rule_that_could_not_work_is_refused_by_field(api: Api, change: Any, field: str, told: str) -> None:
@@ -140,6 +149,8 @@ def test_what_will_fire_is_read_moved_and_cancelled(api: Api, rules: Rules, cloc
     evaluate_inbox()
     [row] = api("get", "firings/?status=pending&account=1001").json()["results"]
     assert (row["kind"], row["external_id"]) == ("invoice", "INV-1")
+    wrong = {"due_at": "2026-12-01T10:00:00Z", "zone": "UTC", "tz": "UTC"}
+    assert api("patch", f"firings/{row['id']}/", wrong).json()["errors"][0]["field"] == "/tz"
     moved = api("patch", f"firings/{row['id']}/", {"due_at": "2026-12-01T10:00:00Z"}).json()
     assert (moved["due_at"][:16], moved["is_by_hand"]) == ("2026-12-01T10:00", True)
     assert api("post", f"firings/{row['id']}/cancel/", {"reason": "disputed"}).json()["status"] == "cancelled"
