@@ -13,7 +13,7 @@ from events.publish import publish
 from notifications import operate, vet_callout
 from notifications.data_source import DataSource, check_path
 from notifications.engine import Engine
-from notifications.models import Attempt, Delivery, Parameter, RenderedBody
+from notifications.models import Attempt, Delivery, EndpointHeader, Parameter, RenderedBody
 from notifications.parameters import MAX_HEADER, Given, ParameterFault, line, place
 from notifications.tokens import offer
 from tests.factories import WebhookSubscriptionFactory
@@ -280,7 +280,7 @@ def test_parameters_do_not_stand_in_each_others_way(
     subscription = WebhookSubscriptionFactory(
         endpoint__path="/hook?tenant=7", endpoint__api_key_header="X-Key", endpoint__api_key="a key"
     )
-    subscription.endpoint.headers.create(name="X-Tenant", value="7")
+    EndpointHeader.objects.create(endpoint=subscription.endpoint, name="X-Tenant", value="7")
     parameters = [Parameter(name=name, source="static", value="x", placement=where) for name, where in rows]
     if not fault:
         vet_callout.check_parameters(subscription, parameters)
