@@ -31,6 +31,10 @@ EMPTY = (
 class BillingObjectAdmin(RecordPage[BillingObject]):
     """Accounts, services, invoices, …: reported by the billing system, read here."""
 
+    empty_help = (
+        "Nothing was reported yet. Objects come by PUT /api/v1/objects/KIND/ID/, or from the "
+        "models of a Django project."
+    )
     list_display = ["external_id", "kind", "name", "status", "parent_link", "version", "reported"]
     list_display_links = ["external_id"]
     list_filter = [KindFilter]

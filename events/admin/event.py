@@ -24,6 +24,10 @@ RELEASE_LIMIT = 1_000
 class EventAdmin(RecordPage[Event]):
     """The event log."""
 
+    empty_help = (
+        "No event yet. A program publishes them with an API key, a trigger by itself; a test "
+        "with curl is in the README."
+    )
     list_display = [
         "short_id",
         "state",
@@ -125,6 +129,7 @@ def _marked(number: str) -> str:
 class QuarantinedEventAdmin(RecordPage[QuarantinedEvent]):
     """Events that made fan-out raise. They are in nobody's way, and wait for a person."""
 
+    empty_help = "Nothing: every event could be turned into its deliveries."
     list_display = ["event_link", "event_type", "quarantined_at", "first_line"]
     list_select_related = ["event__type"]
     fields = ["event_link", "event_type", "quarantined_at", "error_text"]

@@ -55,6 +55,10 @@ class EndpointAdmin(EndpointTrials):
 
     form = EndpointForm
     inlines = [HeaderInline]
+    empty_help = (
+        "An endpoint is the URL of a receiver. Add one: the next page shows its signing secret, once. "
+        "A receiver to try it with is manage.py webhook_sink."
+    )
     list_display = [
         "name",
         "state",
