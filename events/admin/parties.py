@@ -73,8 +73,8 @@ class GrantAdmin(Page[Grant]):
     """Who may do what on which queue, over all subscribers."""
 
     empty_help = (
-        "A grant lets the keys of a subscriber publish into a queue, or change what waits there. Add one here, or on the "
-        "page of the subscriber."
+        "A grant lets the keys of a subscriber publish into a queue, or change what waits there. "
+        "Add one here, or on the page of the subscriber."
     )
     list_display = ["subscriber", "queue", "can_create", "can_update", "can_delete", "others_entries"]
     list_filter = ["queue", "can_create", "can_update", "can_delete"]

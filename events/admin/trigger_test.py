@@ -90,7 +90,7 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
         "test": last,
         "is_running": is_running,
         "may_change": request.user.has_perm("events.change_trigger"),
-        "looked_at": count(last.looked_at, LOOKS_AT[trigger.source]) if last else "",
+        "looked_at": count(last.looked_at, LOOKS_AT[Source(trigger.source)]) if last else "",
         "percent": min(99, last.looked_at * 100 // last.total) if last and last.total else 0,
         "seen": utc(last.seen_at) if last else "",
         "examples": [
