@@ -173,11 +173,17 @@ class BillingObjectAdmin(RecordPage[BillingObject]):
             )
             for each in found[:MOST]
         ]
+        ledger = reverse("admin:events_ledgerentry_changelist")
+        why = format_html(
+            '<div><a href="{}?{}">Ledger: why triggers did, or did not, fire</a></div>',
+            ledger,
+            urlencode({"q": f"{row.kind}:{row.external_id}"}),
+        )
         if not rows:
-            return format_html("No event is kept for {}.", key)
+            return format_html("No event is kept for {}.{}", key, why)
         lines = format_html_join("", '<div><a href="{}">{}</a> ({}), {}</div>', rows)
         url = f"{reverse('admin:events_event_changelist')}?{urlencode({'q': key})}"
-        return format_html('{}<div><a href="{}">All events of {}</a></div>', lines, url, key)
+        return format_html('{}<div><a href="{}">All events of {}</a></div>{}', lines, url, key, why)
 
 
 def _at(row: BillingObject, path: str) -> str:

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events import ids, wake
-from events.models import Event, InboxEntry, QuarantinedEvent
+from events.models import Event, Firing, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
 from .page import RecordPage, at, count, reason_of, short, utc
@@ -44,7 +44,7 @@ class EventAdmin(RecordPage[Event]):
     search_fields = ["account"]
     search_help_text = "Exactly: an id (evt_…), an account, an ordering key or an idempotency key"
     fieldsets = [
-        (None, {"fields": ["public_id", "type", "publisher", "source", "queue", "state"]}),
+        (None, {"fields": ["public_id", "type", "publisher", "source", "rule", "queue", "state"]}),
         ("Keys", {"fields": ["account", "ordering_key", "idempotency_key"]}),
         ("Times", {"fields": ["occurred", "created", "deliver"]}),
         ("Payload", {"fields": ["payload"]}),
@@ -98,6 +98,15 @@ class EventAdmin(RecordPage[Event]):
             due_at = row.inbox_entry.due_at
             return f"waits until {utc(due_at)}" if due_at else "waits to be fanned out"
         return "fanned out"
+
+    @admin.display(description="trigger")
+    def rule(self, row: Event) -> SafeString | str:
+        """The rule that published it, linked."""
+        firing = Firing.objects.filter(event_id=row.pk).select_related("trigger").first()
+        if firing is None:
+            return "—"
+        url = reverse("admin:events_trigger_change", args=[firing.trigger_id])
+        return format_html('<a href="{}">{}</a>', url, firing.trigger)
 
     @admin.display(description="payload")
     def payload(self, row: Event) -> SafeString:

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from events import sync
 from events.admin import trigger_test
-from events.models import BackTest, EventType, LedgerEntry, ScheduledFiring, Trigger
+from events.models import BackTest, BillingObject, EventType, LedgerEntry, ScheduledFiring, Trigger
 from events.triggers import evaluate_inbox, tasks
 from notifications.models import AuditEntry
 from tests import console_form
@@ -80,7 +80,11 @@ def test_an_administrator_configures_tries_activates_and_explains_a_rule(console
     evaluate_inbox()
     [event] = fired()
     assert json.loads(event.data)["service"]["id"] == "4001"
+    assert "Rich and suspended</a>" in console.get(reverse("admin:events_event_change", args=[event.pk])).text
     ledger = reverse("admin:events_ledgerentry_changelist")
+    service = BillingObject.objects.get(kind="service", external_id="4003")
+    shown = console.get(reverse("admin:events_billingobject_change", args=[service.pk]))
+    assert f'href="{ledger}?q=service%3A4003"' in shown.text
     assert (
         "account.balance is over 1000: not met, it is 12.00." in console.get(f"{ledger}?q=service:4003").text
     )
