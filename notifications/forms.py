@@ -89,6 +89,13 @@ class SubscriptionForm(ModelForm[Subscription]):
             "retry_seconds",
             "is_active",
         ]
+        help_texts = {
+            "subscriber": "Who is told.",
+            "name": "What people call it, in lists and logs.",
+            "queue": "Where its events come through: in order per account, or not, as its page says. "
+            "An event type's page says which queues it flows into.",
+            "on_failure": "Whoever skips leaves a gap, of which the receiver is told.",
+        }
         widgets = {
             "payload_template": forms.Textarea(
                 attrs={"class": "vLargeTextField", "rows": 12, "spellcheck": "false"}

@@ -40,6 +40,8 @@ class EmailTemplateForm(ModelForm[EmailTemplate]):
                 vet_mail.check_template(draft, event_types=cleaned["event_types"], variants=[])
             except ValidationError as error:
                 self.add_error(None, error)
+                # What was refused is not missing, which the model would say of it besides.
+                self.instance.text, self.instance.html = draft.text, draft.html
         return cleaned
 
 

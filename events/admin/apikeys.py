@@ -48,6 +48,10 @@ class ApiKeyAdmin(Page[ApiKey]):
     """Credentials of the HTTP API."""
 
     form = ApiKeyForm
+    empty_help = (
+        "A key lets a program publish events or manage configuration. It belongs to a "
+        "subscriber: add that first."
+    )
     list_display = ["name", "prefix", "subscriber", "state", "expires_at", "last_used_at", "created_at"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter), "subscriber"]
     list_select_related = ["subscriber"]

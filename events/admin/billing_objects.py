@@ -31,6 +31,10 @@ EMPTY = (
 class BillingObjectAdmin(RecordPage[BillingObject]):
     """Accounts, services, invoices, …: reported by the billing system, read here."""
 
+    empty_help = (
+        "Nothing was reported yet. Objects come by PUT /api/v1/objects/KIND/ID/, or from the "
+        "models of a Django project."
+    )
     list_display = ["external_id", "kind", "name", "status", "parent_link", "version", "reported"]
     list_display_links = ["external_id"]
     list_filter = [KindFilter]
@@ -169,11 +173,17 @@ class BillingObjectAdmin(RecordPage[BillingObject]):
             )
             for each in found[:MOST]
         ]
+        ledger = reverse("admin:events_ledgerentry_changelist")
+        why = format_html(
+            '<div><a href="{}?{}">Ledger: why triggers did, or did not, fire</a></div>',
+            ledger,
+            urlencode({"q": f"{row.kind}:{row.external_id}"}),
+        )
         if not rows:
-            return format_html("No event is kept for {}.", key)
+            return format_html("No event is kept for {}.{}", key, why)
         lines = format_html_join("", '<div><a href="{}">{}</a> ({}), {}</div>', rows)
         url = f"{reverse('admin:events_event_changelist')}?{urlencode({'q': key})}"
-        return format_html('{}<div><a href="{}">All events of {}</a></div>', lines, url, key)
+        return format_html('{}<div><a href="{}">All events of {}</a></div>{}', lines, url, key, why)
 
 
 def _at(row: BillingObject, path: str) -> str:

@@ -50,6 +50,9 @@ class WaitingFilter(admin.SimpleListFilter):
 class ChangeAdmin(RecordPage[Change]):
     """The history of all objects, newest first."""
 
+    empty_help = (
+        "Nothing was reported yet. Each report of an object that brings a difference leaves one row here."
+    )
     list_display = ["created", "object_text", "operation", "what", "source", "triggers"]
     list_display_links = ["created"]
     list_filter = [KindFilter, WaitingFilter]

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events import ids, wake
-from events.models import Event, InboxEntry, QuarantinedEvent
+from events.models import Event, Firing, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
 from .page import RecordPage, at, count, reason_of, short, utc
@@ -24,6 +24,10 @@ RELEASE_LIMIT = 1_000
 class EventAdmin(RecordPage[Event]):
     """The event log."""
 
+    empty_help = (
+        "No event yet. A program publishes them with an API key, a trigger by itself; a test "
+        "with curl is in the README."
+    )
     list_display = [
         "short_id",
         "state",
@@ -40,7 +44,7 @@ class EventAdmin(RecordPage[Event]):
     search_fields = ["account"]
     search_help_text = "Exactly: an id (evt_…), an account, an ordering key or an idempotency key"
     fieldsets = [
-        (None, {"fields": ["public_id", "type", "publisher", "source", "queue", "state"]}),
+        (None, {"fields": ["public_id", "type", "publisher", "source", "rule", "queue", "state"]}),
         ("Keys", {"fields": ["account", "ordering_key", "idempotency_key"]}),
         ("Times", {"fields": ["occurred", "created", "deliver"]}),
         ("Payload", {"fields": ["payload"]}),
@@ -95,6 +99,15 @@ class EventAdmin(RecordPage[Event]):
             return f"waits until {utc(due_at)}" if due_at else "waits to be fanned out"
         return "fanned out"
 
+    @admin.display(description="trigger")
+    def rule(self, row: Event) -> SafeString | str:
+        """The rule that published it, linked."""
+        firing = Firing.objects.filter(event_id=row.pk).select_related("trigger").first()
+        if firing is None:
+            return "—"
+        url = reverse("admin:events_trigger_change", args=[firing.trigger_id])
+        return format_html('<a href="{}">{}</a>', url, firing.trigger)
+
     @admin.display(description="payload")
     def payload(self, row: Event) -> SafeString:
         """The payload, indented to be read; what is sent is the text as it was published."""
@@ -125,6 +138,7 @@ def _marked(number: str) -> str:
 class QuarantinedEventAdmin(RecordPage[QuarantinedEvent]):
     """Events that made fan-out raise. They are in nobody's way, and wait for a person."""
 
+    empty_help = "Nothing: every event could be turned into its deliveries."
     list_display = ["event_link", "event_type", "quarantined_at", "first_line"]
     list_select_related = ["event__type"]
     fields = ["event_link", "event_type", "quarantined_at", "error_text"]

@@ -30,6 +30,10 @@ def find(queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
 class LedgerAdmin(RecordPage[LedgerEntry]):
     """Why rules did, or did not, fire."""
 
+    empty_help = (
+        "Nothing yet. A row appears as soon as an active trigger has looked at a report, whether "
+        "it fired or not."
+    )
     list_display = ["when", "trigger", "outcome", "object", "account", "reason", "event"]
     list_display_links = ["when"]
     list_filter = ["outcome", "trigger", "at"]
@@ -95,6 +99,9 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
 class CalendarAdmin(Page[ScheduledFiring]):
     """What will fire, and when; each can be moved or cancelled."""
 
+    empty_help = (
+        "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."
+    )
     list_display = ["due", "local", "trigger", "object", "account", "status", "reason", "event"]
     list_display_links = ["due"]
     list_filter = ["status", "trigger", "due_at"]

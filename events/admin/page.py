@@ -74,6 +74,8 @@ class Page(ModelAdmin[M]):
     list_per_page = 50
     list_max_show_all = 50
     action_form = ReasonForm
+    # What the list says while it has no rows: what they are, and how the first one comes about.
+    empty_help = ""
     change_form_template = "admin/page_change_form.html"
     # Names of the actions that are buttons on the page of one row, in order.
     buttons: Sequence[str] = ()

@@ -31,6 +31,10 @@ class ApiKeyInline(RecordInline[ApiKey, Subscriber]):
 class SubscriberAdmin(Page[Subscriber]):
     """External systems and teams."""
 
+    empty_help = (
+        "A subscriber is who is told: a team, a customer, another system. Add one, then its "
+        "endpoints, keys and subscriptions."
+    )
     list_display = ["name", "contact_email", "is_active", "created_at"]
     list_filter = ["is_active"]
     search_fields = ["name", "contact_email"]
@@ -68,6 +72,10 @@ class SubscriberAdmin(Page[Subscriber]):
 class GrantAdmin(Page[Grant]):
     """Who may do what on which queue, over all subscribers."""
 
+    empty_help = (
+        "A grant lets the keys of a subscriber publish into a queue, or change what waits there. "
+        "Add one here, or on the page of the subscriber."
+    )
     list_display = ["subscriber", "queue", "can_create", "can_update", "can_delete", "others_entries"]
     list_filter = ["queue", "can_create", "can_update", "can_delete"]
     list_select_related = ["subscriber", "queue"]

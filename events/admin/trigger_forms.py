@@ -181,6 +181,8 @@ class ConditionInline(TabularInline[TriggerCondition, Trigger]):
 
     model = TriggerCondition
     form = ConditionForm
+    classes = ("record",)
+    verbose_name = "condition"
     verbose_name_plural = "Only if: conditions"
     extra = 3
     fields = ["field", "operator", "value", "value_to"]
@@ -191,6 +193,7 @@ class ThresholdInline(TabularInline[TriggerThreshold, Trigger]):
 
     model = TriggerThreshold
     formset = ThresholdRows
+    verbose_name = "threshold"
     verbose_name_plural = "Thresholds"
     extra = 3
 
@@ -199,6 +202,7 @@ class PlanInline(TabularInline[TriggerPlan, Trigger]):
     """Other days for the objects of a plan."""
 
     model = TriggerPlan
+    verbose_name = "plan"
     verbose_name_plural = "Other days by plan"
     extra = 1
 
@@ -207,6 +211,7 @@ class CancellationInline(TabularInline[TriggerCancellation, Trigger]):
     """What withdraws what waits."""
 
     model = TriggerCancellation
+    verbose_name = "event"
     verbose_name_plural = "Withdrawn when one of these events comes"
     extra = 1
     autocomplete_fields = ["event_type"]
@@ -217,5 +222,6 @@ class FieldInline(TabularInline[TriggerField, Trigger]):
 
     model = TriggerField
     formset = FieldRows
-    verbose_name_plural = "Payload: only what is not filled as the table shows"
+    verbose_name = "payload field"
+    verbose_name_plural = "Payload: only fields that the rule shall fill otherwise than by itself"
     extra = 1

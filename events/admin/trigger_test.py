@@ -1,9 +1,9 @@
 """The page that tries a trigger on stored history."""
 
-import json
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -13,14 +13,25 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django_q.tasks import async_task
 
-from events.exact import dumps
 from events.models import BackTest, Trigger
 from events.triggers import back_test
 from events.triggers.rules import of
 from events.triggers.summary import sentence
 
 from .audit import operator_acted
-from .page import utc
+from .page import count, utc
+
+Source = Trigger.Source
+# What a back-test goes through, by what starts the rule.
+LOOKS_AT = {
+    Source.CHANGE: "stored change",
+    Source.THRESHOLD: "stored change",
+    Source.DATE: "object",
+    Source.COMMITMENT: "object",
+    Source.SCHEDULE: "stored event",
+    Source.EVENT: "stored event",
+    Source.INACTIVITY: "object",
+}
 
 # Most histories are short: their answer is there at once.
 AT_ONCE = 2.0  # seconds
@@ -79,13 +90,14 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
         "test": last,
         "is_running": is_running,
         "may_change": request.user.has_perm("events.change_trigger"),
+        "looked_at": count(last.looked_at, LOOKS_AT[Source(trigger.source)]) if last else "",
         "percent": min(99, last.looked_at * 100 // last.total) if last and last.total else 0,
         "seen": utc(last.seen_at) if last else "",
         "examples": [
             {
                 **each,
                 "at": utc(datetime.fromisoformat(each["at"])),
-                "text": json.dumps(json.loads(dumps(each["data"])), indent=2, ensure_ascii=False),
+                "text": _as_published(each["data"]),
             }
             for each in (last.result.get("examples", []) if last else [])
         ],
@@ -96,6 +108,11 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
     if is_running:
         response.headers["Refresh"] = "2"
     return response
+
+
+def _as_published(data: dict[str, Any]) -> str:
+    """Write a payload as publishing would, amounts to the last digit, indented to be read."""
+    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
 
 
 def _note(request: HttpRequest, trigger: Trigger, days: int) -> None:

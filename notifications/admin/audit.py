@@ -23,6 +23,10 @@ def keep(actor: Actor, action: str, subjects: Iterable[str], reason: str, **_: A
 class AuditEntryAdmin(RecordPage[AuditEntry]):
     """Who did what, when and why."""
 
+    empty_help = (
+        "Nothing yet. What people do with buttons and actions, and secrets they make or see, is "
+        "written down here."
+    )
     list_display = ["created", "actor_name", "action", "subject", "reason"]
     search_fields = ["subject__exact"]
     search_help_text = "Exactly: what it was done to, such as dlv_…"

@@ -31,6 +31,7 @@ MOST_FEEDBACK = 100
 class DeliveryAdmin(RecordPage[Delivery]):
     """Who was told what, when, and how it went."""
 
+    empty_help = "Nothing yet. A delivery is made for each event and each subscription that it is for."
     list_display = [
         "short_id",
         "state",

@@ -21,7 +21,7 @@ from smtpprofiles.client_certificate import facts
 
 from . import target
 from .destination import DestinationPage, StatusFilter
-from .signing import USE
+from .signing import COPY_NOW, USE
 from .trial import EndpointTrials
 
 # The part of the page that belongs to a choice of Authorization; only the one in use is open.
@@ -55,6 +55,10 @@ class EndpointAdmin(EndpointTrials):
 
     form = EndpointForm
     inlines = [HeaderInline]
+    empty_help = (
+        "An endpoint is the URL of a receiver. Add one: the next page shows its signing secret, once. "
+        "A receiver to try it with is manage.py webhook_sink."
+    )
     list_display = [
         "name",
         "state",
@@ -145,11 +149,11 @@ class EndpointAdmin(EndpointTrials):
     @admin.display(description="public key")
     def verifying_key(self, row: Endpoint) -> SafeString | str:
         """What the receiver verifies Ed25519 signatures with."""
-        if not row.public_key:
+        # A form that was refused carries a key pair which nobody keeps.
+        kept = Endpoint.objects.filter(pk=row.pk).values_list("public_key", flat=True).first()
+        if not kept:
             return "None: tick the box above and save to have one."
-        return format_html(
-            '<code translate="no">{}</code> The receiver verifies v1a with it.', row.public_key
-        )
+        return format_html('<code translate="no">{}</code> The receiver verifies v1a with it.', kept)
 
     @admin.display(description="what it says")
     def certificate(self, row: Endpoint) -> str:
@@ -200,5 +204,5 @@ class EndpointAdmin(EndpointTrials):
             secret=obj.secret,
             title="The new endpoint's signing secret",
             use=USE + public,
-            note="Copy it now. It is shown once, on this page only; later only to who may reveal it, with a reason.",
+            note=COPY_NOW,
         )

@@ -107,6 +107,10 @@ class BlockedFilter(admin.SimpleListFilter):
 class LaneAdmin(RecordPage[Lane]):
     """The in-order sequences."""
 
+    empty_help = (
+        "Nothing yet. A lane is made with the first delivery of an account, or another ordering "
+        "key, in an in-order queue."
+    )
     list_display = ["key", "subscription", "recipient", "next_sequence", "tail", "waiting", "due", "head"]
     list_filter = [BlockedFilter]
     list_select_related = ["subscription", "blocked_by"]
@@ -165,6 +169,7 @@ class LaneAdmin(RecordPage[Lane]):
 class AttemptAdmin(RecordPage[Attempt]):
     """Every try of every delivery, newest first."""
 
+    empty_help = "Nothing was sent yet. Each attempt at a delivery leaves one row here."
     list_display = [
         "started",
         "delivery_link",

@@ -28,6 +28,7 @@ class DeliveryFeedbackAdmin(RecordPage[DeliveryFeedback]):
     """What providers say of mails, newest first."""
 
     occurred, received = at("occurred_at"), at("received_at")
+    empty_help = "No provider reported yet. Reports come once a feedback address is entered at the provider."
     list_display = ["recipient", "kind", "is_permanent", "said", "provider", "profile", "link", "occurred"]
     list_filter = ["kind", "provider"]
     list_select_related = ["profile"]
@@ -99,6 +100,7 @@ class SuppressionAdmin(Page[Suppression]):
     """Addresses that get no mail."""
 
     since, released = at("created_at", "since"), at("released_at")
+    empty_help = "No address is suppressed: all of them get their mail."
     list_display = ["address", "reason", "said", "since", "released", "released_by"]
     list_filter = [ReleasedFilter, "reason"]
     search_fields = ["address"]
@@ -173,6 +175,7 @@ class OptOutAdmin(RecordPage[OptOut]):
     """Who left the mails of which subscription."""
 
     since = at("created_at", "since")
+    empty_help = "Nobody opted out. Only subscriptions where recipients may opt out offer it."
     list_display = ["address", "subscription", "is_one_click", "since"]
     list_select_related = ["subscription"]
     search_fields = ["address"]

@@ -60,6 +60,9 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
 
     form = FeedbackAddressForm
     created = at("created_at")
+    empty_help = (
+        "Add one for each provider that reports bounces and complaints; its URL is entered at the provider."
+    )
     list_display = ["profile", "provider", "keeps_opens", "created"]
     autocomplete_fields = ["profile"]
     fields = ["profile", "provider", "new_signing_key", "keeps_opens"]

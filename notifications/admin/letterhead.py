@@ -18,6 +18,7 @@ class EmailLayoutAdmin(Page[EmailLayout]):
 
     form = EmailLayoutForm
     updated = at("updated_at")
+    empty_help = "A layout is the frame around mails: a logo, a footer. Templates work without one."
     list_display = ["name", "updated"]
     search_fields = ["name"]
     search_help_text = "Name"
@@ -39,6 +40,7 @@ class EmailPartialAdmin(Page[EmailPartial]):
 
     form = EmailPartialForm
     updated = at("updated_at")
+    empty_help = 'A partial is a piece that several mails share, put in by {% render "name" %}.'
     list_display = ["name", "updated"]
     search_fields = ["name"]
     search_help_text = "Name"

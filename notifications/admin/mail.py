@@ -44,6 +44,9 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
     """Predefined emails."""
 
     form = EmailTemplateForm
+    empty_help = (
+        'Press "Install the product\'s mails" to begin with one for each event type, or add your own.'
+    )
     list_display = ["name", "subject", "event_type_count", "layout", "languages", "has_html", "updated_at"]
     list_select_related = ["layout"]
     change_list_template = "admin/notifications/emailtemplate/change_list.html"

@@ -21,6 +21,7 @@ from smtpprofiles.encryption import SecretUnreadable
 
 from .destination import DestinationPage
 
+COPY_NOW = "Copy it now. It is shown once, on this page only; later only to who may reveal it, with a reason."
 USE = "The receiver verifies the header webhook-signature with it, by Standard Webhooks."
 
 
@@ -98,7 +99,7 @@ class SigningPage(DestinationPage[Endpoint]):
             return self._back([pk])
         return show_once(
             request, self.admin_site, endpoint,
-            secret=endpoint.secret, title="The endpoint's new signing secret", use=USE + former,
+            secret=endpoint.secret, title="The endpoint's new signing secret", use=USE + former, note=COPY_NOW,
         )  # fmt: skip
 
     def reveal_view(self, request: HttpRequest, pk: int) -> HttpResponse:

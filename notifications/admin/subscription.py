@@ -78,6 +78,10 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
     }
 
     form = SubscriptionForm
+    empty_help = (
+        "A subscription says who gets which events, and how. Before the first: add a subscriber, "
+        "and an endpoint for webhooks, or an SMTP profile for email."
+    )
     list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
     list_filter = ["is_active", "is_paused", MediumFilter, "queue", "subscriber"]
     search_fields = ["name", "subscriber__name"]

@@ -355,6 +355,9 @@ class TestEmailTemplates:
         assert "Did you mean “invoice.number”?" in found["subject"][0]
         assert found["html"] == ["Line 1: missing expression"]
         assert not EmailTemplate.objects.exists()
+        only_text = form | {"subject": "Invoice", "text": "{{ invoice.numbr }}", "html": ""}
+        found = console.post(reverse(self.url), only_text).context["adminform"].form.errors
+        assert [len(messages) for messages in found.values()] == [1]  # not that it is missing as well
 
     def test_a_saved_template_lists_the_tokens_that_its_types_share(
         self, console: Client, types: dict[str, EventType]

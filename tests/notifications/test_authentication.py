@@ -212,6 +212,12 @@ def test_ed25519_has_a_key_pair_as_long_as_it_is_wanted(console, api, endpoint):
     assert public.startswith("whpk_")
     assert public in console.get(change(endpoint)).text
     assert "whsk_" not in console.get(change(endpoint)).text
+    assert call(api, "patch", path, {"signs_ed25519": False}).json()["public_key"] == ""
+    refused = console.post(
+        change(endpoint), form(console, change(endpoint), signs_ed25519="on", timeout_seconds="99")
+    )
+    assert ("1 to 15" in refused.text, "whpk_" in refused.text) == (True, False)  # a key that is not kept
+    call(api, "patch", path, {"signs_ed25519": True})
     secret, pair = destination_of(Endpoint.objects.get()).secrets
     assert (secret[:6], pair[:5]) == ("whsec_", "whsk_")
     assert call(api, "patch", path, {"signs_ed25519": False}).json()["public_key"] == ""
@@ -267,6 +273,7 @@ class TestRotation:
         endpoint.refresh_from_db()
         assert "no-store" in shown["Cache-Control"]
         assert (endpoint.secret in shown.text, old in shown.text) == (True, False)
+        assert "later only to who may reveal it, with a reason" in shown.text
         assert RetiredSecret.objects.get().secret == old
         pair = console.post(page, {"key": "ed25519", "overlap_hours": "24"})
         assert "has no Ed25519" in pair.text

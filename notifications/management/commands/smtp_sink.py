@@ -81,6 +81,7 @@ class Command(BaseCommand):
             f"Taking mail for {server} on 127.0.0.1:{sink.port}. Start the product with\n\n"
             f"  OUTBOUND_CONNECT_TO={server}=127.0.0.1:{sink.port} OUTBOUND_CONNECT_TO_ALLOWED=1 \\\n"
             f"  OUTBOUND_CA_BUNDLE={bundle} uv run manage.py up\n\n"
+            "(another sink as well: its OUTBOUND_CONNECT_TO entry too, after a comma)\n"
             f"and give an SMTP profile the server {options['host']}, port {options['profile_port']}, "
             f"security {options['security']}. Ctrl-C ends this.\n"
         )

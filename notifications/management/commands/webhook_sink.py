@@ -78,6 +78,7 @@ class Command(BaseCommand):
             f"Receiving for https://{options['host']} (any path) on 127.0.0.1:{sink.port}. Start the product with\n\n"
             f"  OUTBOUND_CONNECT_TO={sink.connect_to(options['host'])} OUTBOUND_CONNECT_TO_ALLOWED=1 \\\n"
             f"  OUTBOUND_CA_BUNDLE={bundle} uv run manage.py up\n\n"
+            "(another sink as well: its OUTBOUND_CONNECT_TO entry too, after a comma)\n"
             f"and give an endpoint the base URL https://{options['host']}. Ctrl-C ends this.\n"
         )
         self.stdout.flush()

@@ -1,6 +1,7 @@
 """Configuring, trying, activating and explaining a rule in the console, as a new administrator does."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.urls import reverse
 
 from events import sync
 from events.admin import trigger_test
-from events.models import BackTest, EventType, LedgerEntry, ScheduledFiring, Trigger
+from events.models import BackTest, BillingObject, EventType, LedgerEntry, ScheduledFiring, Trigger
 from events.triggers import evaluate_inbox, tasks
 from notifications.models import AuditEntry
 from tests import console_form
@@ -47,7 +48,7 @@ def fill(console: Client, **changes: Any) -> dict[str, Any]:
 
 def test_an_administrator_configures_tries_activates_and_explains_a_rule(console: Client, types: Any) -> None:
     for state in ("Active", "Suspended"):
-        report_service(state)
+        report_service(state, {**ACCOUNT, "balance": Decimal("1250.00")})
     report_service("Active", number="4002")
     report_service("Suspended", {**ACCOUNT, "is_test": True}, number="4002")
     evaluate_inbox()
@@ -65,7 +66,9 @@ def test_an_administrator_configures_tries_activates_and_explains_a_rule(console
     page = reverse("admin:events_trigger_back_test", args=[trigger.pk])
     text = console.post(page, {"days": "30"}, follow=True).text
     assert "<strong>1 time</strong> on <strong>1 account</strong>" in text
+    assert "4 stored changes were looked at." in text
     assert "Example 1: service:4001, account 1001" in text
+    assert "&quot;balance&quot;: &quot;1250.00&quot;" in text
     assert fired() == []
 
     response = console.post(reverse("admin:events_trigger_do", args=[trigger.pk, "activate"]), follow=True)
@@ -77,7 +80,11 @@ def test_an_administrator_configures_tries_activates_and_explains_a_rule(console
     evaluate_inbox()
     [event] = fired()
     assert json.loads(event.data)["service"]["id"] == "4001"
+    assert "Rich and suspended</a>" in console.get(reverse("admin:events_event_change", args=[event.pk])).text
     ledger = reverse("admin:events_ledgerentry_changelist")
+    service = BillingObject.objects.get(kind="service", external_id="4003")
+    shown = console.get(reverse("admin:events_billingobject_change", args=[service.pk]))
+    assert f'href="{ledger}?q=service%3A4003"' in shown.text
     assert (
         "account.balance is over 1000: not met, it is 12.00." in console.get(f"{ledger}?q=service:4003").text
     )
