@@ -24,9 +24,7 @@ from .waiting import Waiter
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks into the inbox while busy, should an announcement be lost
-LOOK_SOON = (
-    0.05  # seconds, while another worker fans out: waiting for it would leave our threads without work
-)
+LOOK_SOON = 0.25  # seconds between looks for sends to take while another worker fans out
 LONGEST_WAIT = 5.0  # seconds between looks while idle
 PATIENCE = 30.0  # seconds to end sends and reach the database when the loop is over
 
@@ -116,9 +114,9 @@ class Engine:
             if read_agenda().has_events:
                 done = fan_out(waits=False)
                 self._announced = done == BATCH  # more may wait
-                if done is None:
-                    self._is_outdone = True
-                    self._looked -= LOOK_EVERY - LOOK_SOON
+                # Another worker is at it, and hears of what comes meanwhile: to wait for it would leave our
+                # threads without work.
+                self._is_outdone = done is None
             holdings.look_again()
         holdings.settle()
         taken = holdings.take()
