@@ -79,10 +79,8 @@ class MissingGrant(PublishError):
     title = "No grant on the queue"
 
 
-class InvalidPayload(PublishError):
-    """The payload is no JSON object within the limits, or breaks the event type's schema."""
-
-    title = "Invalid payload"
+class SeveralFaults(PublishError):
+    """What was sent is wrong in one or more places."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__(errors[0].detail, field=errors[0].field)
@@ -92,6 +90,12 @@ class InvalidPayload(PublishError):
     def errors(self) -> list[FieldError]:
         """Every fault that was found."""
         return list(self._errors)
+
+
+class InvalidPayload(SeveralFaults):
+    """The payload is no JSON object within the limits, or breaks the event type's schema."""
+
+    title = "Invalid payload"
 
 
 class PayloadTooLarge(InvalidPayload):

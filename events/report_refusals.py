@@ -2,10 +2,9 @@
 
 # ruff: noqa: N818  # an exception here is named for the fact, as Django names its own
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
-from .refusals import BatchRefused, FieldError, PublishError
+from .refusals import BatchRefused, PublishError, SeveralFaults
 
 
 class ReportError(PublishError):
@@ -15,19 +14,10 @@ class ReportError(PublishError):
     status = HTTPStatus.BAD_REQUEST
 
 
-class InvalidReport(ReportError):
+class InvalidReport(SeveralFaults, ReportError):
     """A member of the report is not what it must be."""
 
     title = "Invalid report"
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__(errors[0].detail, field=errors[0].field)
-        self._errors = list(errors)
-
-    @property
-    def errors(self) -> list[FieldError]:
-        """Every fault that was found."""
-        return list(self._errors)
 
 
 class UnknownKind(ReportError):

@@ -161,3 +161,11 @@ class ConfigViewSet(viewsets.ModelViewSet[Any]):
             subjects=[f"{kind} {instance.pk}"],
             reason=reason,
         )
+
+
+def flag(request: Request, name: str) -> bool:
+    """Return whether a query parameter says yes; a 400 names it where it says neither."""
+    text = request.query_params.get(name, "0")
+    if text not in {"0", "1", "false", "true"}:
+        raise serializers.ValidationError({name: "Write 1 or 0."})
+    return text in {"1", "true"}

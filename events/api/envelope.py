@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from rest_framework.exceptions import ParseError
@@ -13,6 +13,7 @@ from events.refusals import InvalidField, PublishError
 MAX_EVENTS = 1000
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+T = TypeVar("T")
 
 
 class Envelope(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -45,12 +46,7 @@ def read(body: bytes | msgspec.Raw, *, header_key: str = "") -> Draft:
 
     `header_key` is the Idempotency-Key header, which may say the same as the member or stand alone.
     """
-    try:
-        envelope = _EVENT.decode(body)
-    except msgspec.ValidationError as error:
-        raise wrong_member(str(error), "an event", Envelope) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise malformed(error) from None
+    envelope = decode(_EVENT, body, "an event", Envelope)
     key = envelope.idempotency_key or ""
     if header_key and key not in ("", header_key):
         raise InvalidField(
@@ -71,12 +67,7 @@ def read(body: bytes | msgspec.Raw, *, header_key: str = "") -> Draft:
 
 def read_batch(body: bytes) -> tuple[list[Draft | PublishError], str]:
     """Return each posted event, or why it cannot be one, and the pointer to the list of them."""
-    try:
-        batch = _BATCH.decode(body)
-    except msgspec.ValidationError as error:
-        raise wrong_member(str(error), "a batch", Batch) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise malformed(error) from None
+    batch = decode(_BATCH, body, "a batch", Batch)
     place, events = ("/events", batch.events) if isinstance(batch, Batch) else ("", batch)
     if not 1 <= len(events) <= MAX_EVENTS:
         raise InvalidField(f"A batch has 1 to {MAX_EVENTS} events; this one has {len(events)}.", field=place)
@@ -88,6 +79,18 @@ def _each(event: msgspec.Raw) -> Draft | PublishError:
         return read(event)
     except PublishError as refusal:
         return refusal
+
+
+def decode(
+    decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw, what: str, struct: type[msgspec.Struct]
+) -> T:
+    """Return what the body says; ParseError if it is no JSON, InvalidField for a wrong member of `what`."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise wrong_member(str(error), what, struct) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise _malformed(error) from None
 
 
 def wrong_member(message: str, what: str, struct: type[msgspec.Struct]) -> InvalidField:
@@ -108,8 +111,7 @@ def _pointer(place: str) -> str:
     return place.replace("[...]", "").replace("[", ".").replace("]", "").replace(".", "/")
 
 
-def malformed(error: Exception) -> ParseError:
-    """Return the refusal of a body that is no JSON."""
+def _malformed(error: Exception) -> ParseError:
     if isinstance(error, RecursionError):
         return ParseError("The body is nested too deeply.")
     return ParseError(f"The body is not valid JSON in UTF-8: {error}.")

@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -22,7 +21,7 @@ from events.publish import Published, publish_each, publish_many
 from events.refusals import InvalidField, PublishError
 
 from . import describe, envelope
-from .base import NewestFirst
+from .base import NewestFirst, flag
 from .wire import JSON, RawBody
 
 
@@ -98,7 +97,7 @@ class EventBatchView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Publish up to 1,000 events in order: all (201; 200 if all are repeats) or none, or `?partial=1`."""
-        partial = _flag(request, "partial")
+        partial = flag(request, "partial")
         if "Idempotency-Key" in request.headers:
             raise InvalidField(
                 "A batch has no key of its own; give each event its idempotency_key.",
@@ -156,13 +155,6 @@ def _checked(draft: Draft | PublishError, request: Request) -> Draft | PublishEr
         except PublishError as refusal:
             return refusal
     return draft
-
-
-def _flag(request: Request, name: str) -> bool:
-    text = request.query_params.get(name, "0")
-    if text not in {"0", "1", "false", "true"}:
-        raise ValidationError({name: "Write 1 or 0."})
-    return text in {"1", "true"}
 
 
 def _status(outcome: Published) -> HTTPStatus:

@@ -12,7 +12,7 @@ from events.refusals import FieldError, InvalidField, PublishError
 from events.report import MAX_ID, Report
 from events.report_refusals import InvalidReport, ReportError
 
-from .envelope import Moment, malformed, wrong_member
+from .envelope import Moment, decode, wrong_member
 
 MAX_OBJECTS = 1000
 MAX_ROWS = CHUNK
@@ -74,12 +74,7 @@ _ROWS = msgspec.json.Decoder(Rows)
 
 def read(body: bytes, kind: str, external_id: str, *, partial: bool) -> Report:
     """Return the report; ParseError if it is no JSON, InvalidField for a wrong member."""
-    try:
-        one = _ONE.decode(body)
-    except msgspec.ValidationError as error:
-        raise wrong_member(str(error), "a report", One) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise malformed(error) from None
+    one = decode(_ONE, body, "a report", One)
     return Report(
         kind=kind,
         external_id=external_id,
@@ -93,12 +88,7 @@ def read(body: bytes, kind: str, external_id: str, *, partial: bool) -> Report:
 
 def read_batch(body: bytes) -> tuple[list[Report | ReportError], str]:
     """Return each report, or why it cannot be one, and the pointer to the list of them."""
-    try:
-        batch = _BATCH.decode(body)
-    except msgspec.ValidationError as error:
-        raise wrong_member(str(error), "a batch", Batch) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise malformed(error) from None
+    batch = decode(_BATCH, body, "a batch", Batch)
     place, items = ("/objects", batch.objects) if isinstance(batch, Batch) else ("", batch)
     if not 1 <= len(items) <= MAX_OBJECTS:
         detail = f"A batch has 1 to {MAX_OBJECTS} reports; this one has {len(items)}."
@@ -108,12 +98,7 @@ def read_batch(body: bytes) -> tuple[list[Report | ReportError], str]:
 
 def read_activity(body: bytes) -> list[Used]:
     """Return when which object was active; ParseError or InvalidField name what is wrong."""
-    try:
-        rows = _ROWS.decode(body).activity
-    except msgspec.ValidationError as error:
-        raise wrong_member(str(error), "a row", Row) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise malformed(error) from None
+    rows = decode(_ROWS, body, "a row", Row).activity
     if not 1 <= len(rows) <= MAX_ROWS:
         detail = f"Send 1 to {MAX_ROWS} rows; this call has {len(rows)}."
         raise InvalidField(detail, field="/activity")

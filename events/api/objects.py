@@ -22,7 +22,7 @@ from events.report_refusals import ReportError
 
 from . import describe_objects as describe
 from . import object_body
-from .base import NewestFirst
+from .base import NewestFirst, flag
 from .describe import ProblemSerializer
 from .wire import JSON, RawBody
 
@@ -132,13 +132,11 @@ class ObjectBatchView(APIView):
     )
     def post(self, request: Request) -> Response:
         """Report up to 1,000 objects, as if one after the other: all or none, or with `?partial=1` what can be."""
-        flag = request.query_params.get("partial", "0")
-        if flag not in {"0", "1", "false", "true"}:
-            raise ValidationError({"partial": "Write 1 or 0."})
+        partial = flag(request, "partial")
         reports, place = object_body.read_batch(_body(request))
         outcomes: list[Reported | ReportError] = (
             [refuse_stale(each, given) for each, given in zip(report_each(reports), reports, strict=True)]
-            if flag in {"1", "true"}
+            if partial
             else list(report_many(reports, place=place))
         )
         changed = sum(isinstance(each, Reported) and each.change is not None for each in outcomes)

@@ -8,12 +8,10 @@ from django.db import transaction
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from events.api.base import ModelSerializer
+from events.api.base import ModelSerializer, Strict
 from notifications import authentication, diagnose
 from notifications.diagnose import State
 from notifications.models import Endpoint, EndpointHeader
-
-from .strict import Strict
 
 
 class HeaderSerializer(Strict):

@@ -11,7 +11,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.base import ConfigViewSet
+from events.api.base import ConfigViewSet, Strict
 from events.models import ApiKey
 from notifications import backlog, diagnose, switch
 from notifications.address_warnings import warnings_of
@@ -23,7 +23,6 @@ from notifications.models import Endpoint, EndpointHeader
 from notifications.rotate import DEFAULT_OVERLAP, LONGEST_OVERLAP, Key, rotate
 
 from .endpoint_serializers import CreatedEndpointSerializer, EndpointSerializer
-from .strict import Strict
 from .trials import TrialActions
 
 

@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events import ids
+from events.api.base import Strict
 from events.api.wire import JSON
 from events.models import ApiKey, Event, EventType, Queue, Scope
 from notifications import preview, sample, vet_callout
 from notifications.models import Parameter, Subscription
 from notifications.tokens import offer
 
-from .strict import Strict
 from .subscriptions import ParameterSerializer
 
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.base import ConfigViewSet, ModelSerializer
+from events.api.base import ConfigViewSet, ModelSerializer, Strict
 from events.models import ApiKey, EventType
 from notifications import diagnose
 from notifications.audit import record
@@ -21,8 +21,6 @@ from smtpprofiles.models import SmtpProfile
 from smtpprofiles.probe import probe
 from smtpprofiles.sample_mail import compose
 from smtpprofiles.timeline import StepStatus
-
-from .strict import Strict
 
 
 class SmtpProfileSerializer(ModelSerializer):

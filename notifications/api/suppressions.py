@@ -12,14 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events import ids
-from events.api.base import ModelSerializer, NewestFirst
+from events.api.base import ModelSerializer, NewestFirst, Strict
 from events.api.wire import JSON
 from events.models import ApiKey, Scope
 from notifications import suppress
 from notifications.audit import Actor
 from notifications.models import Suppression
-
-from .strict import Strict
 
 
 class SuppressionSerializer(ModelSerializer):

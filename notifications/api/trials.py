@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.base import ConfigViewSet
+from events.api.base import ConfigViewSet, Strict
 from events.models import ApiKey, Scope
 from notifications import check_up, receiver_checks, trial
 from notifications.audit import Actor
@@ -19,8 +19,6 @@ from notifications.models import Endpoint
 from notifications.rendering import Unrenderable
 from notifications.transports.trace import State
 from notifications.trial_form import CheckForm, TrialForm
-
-from .strict import Strict
 
 
 class NotSent(APIException):
