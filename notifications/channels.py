@@ -42,18 +42,19 @@ def share(limit: int, shard: int) -> int:
     return 1 if limit == 1 else (limit + SHARDS - 1 - shard) // SHARDS
 
 
-def wake(channel_ids: Iterable[int]) -> None:
-    """Make these channels due for new work, and tell whoever holds one of them; lock several by id before.
+# Makes channels due for new work, and tells whoever holds one of them. A leased channel's due time is its lease's
+# end: its holder sees the higher wake instead. The one parameter is the array of their ids.
+WAKE = """
+UPDATE notifications_channel SET wake = wake + 1,
+  due_at = CASE WHEN leased_until IS NULL
+                THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
+WHERE id = ANY(%s::bigint[])
+"""
 
-    A leased channel's due time is its lease's end: its holder sees the higher wake instead.
-    """
-    prepared.run(
-        """UPDATE notifications_channel SET wake = wake + 1,
-             due_at = CASE WHEN leased_until IS NULL
-                           THEN LEAST(COALESCE(due_at, 'infinity'), GREATEST(now(), not_before)) ELSE due_at END
-           WHERE id = ANY(%s::bigint[])""",
-        [array(channel_ids)],
-    )
+
+def wake(channel_ids: Iterable[int]) -> None:
+    """Make these channels due for new work, and tell whoever holds one of them; lock several by id before."""
+    prepared.run(WAKE, [array(channel_ids)])
 
 
 def follow(destination: Endpoint | SmtpProfile) -> None:

@@ -1,7 +1,7 @@
-"""Writing the deliveries of a fanned-out batch: four statements, whatever its size."""
+"""Writing the deliveries of a fanned-out batch: two or three statements, whatever its size."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from events import prepared
@@ -10,6 +10,7 @@ from events.prepared import array
 
 from . import channels
 
+Destination = tuple[int | None, int | None]  # an endpoint, or an SMTP profile
 Lane = tuple[int, str, str]  # what one is known by: subscription, key, recipient
 
 
@@ -26,6 +27,11 @@ class Draft:
     undeliverable: str  # why it can go nowhere; empty: it can
 
     @property
+    def destination(self) -> Destination:
+        """What it belongs to: the ids of its endpoint and its SMTP profile."""
+        return self.endpoint_id, self.profile_id
+
+    @property
     def lane(self) -> Lane | None:
         """What its lane is known by; one that can go nowhere takes no number."""
         if self.lane_key is None or self.undeliverable:
@@ -33,12 +39,37 @@ class Draft:
         return self.subscription_id, self.lane_key, self.recipient
 
 
+# A lane may still be on the channel of an earlier destination.
+_LOCK = """
+SELECT endpoint_id, profile_id, shard, id FROM notifications_channel
+WHERE endpoint_id = ANY(%s::bigint[]) OR profile_id = ANY(%s::bigint[]) OR id IN (
+  SELECT l.channel_id FROM notifications_lane l
+  JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
+    USING (subscription_id, key, recipient))
+ORDER BY id FOR UPDATE
+"""
+
+_WRITE = f"""
+WITH woken AS ({channels.WAKE})
+INSERT INTO notifications_delivery
+  (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
+   due_at, attempt_count, crash_count, last_error, settled_at)
+SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
+       CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
+       CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
+       CASE WHEN undeliverable <> '' THEN now() END
+FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
+            %s::bigint[], %s::text[])
+  AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)
+"""  # noqa: S608 - a constant of ours
+
+
 def write(drafts: list[Draft]) -> None:
     """Write deliveries in the order given, with the next numbers of their lanes; wake their channels."""
-    deliverable = {(draft.endpoint_id, draft.profile_id) for draft in drafts if not draft.undeliverable}
-    channel_ids = _channels(deliverable)
     lanes = [draft.lane for draft in drafts]
     shards = {lane: channels.shard_of(repr(lane)) for lane in set(lanes) if lane}
+    known = sorted(shards)
+    channel_ids = _locked({draft.destination for draft in drafts if not draft.undeliverable}, known)
     placed: list[int | None] = []
     for draft, lane in zip(drafts, lanes, strict=True):
         if draft.undeliverable:
@@ -46,19 +77,7 @@ def write(drafts: list[Draft]) -> None:
             continue
         # By lane, else spread by event.
         shard = shards[lane] if lane else channels.shard_of(str(draft.event_id))
-        placed.append(channel_ids[draft.endpoint_id, draft.profile_id][shard])
-    # Channels before lanes, in the order of their ids, as every other writer locks them.
-    # A lane may still be on the channel of an earlier destination.
-    known = sorted(shards)
-    prepared.run(
-        """SELECT id FROM notifications_channel
-           WHERE id = ANY(%s::bigint[]) OR id IN (
-             SELECT l.channel_id FROM notifications_lane l
-             JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
-               USING (subscription_id, key, recipient))
-           ORDER BY id FOR UPDATE""",
-        [array(set(placed) - {None}), *(array(lane[part] for lane in known) for part in range(3))],
-    )
+        placed.append(channel_ids[draft.destination][shard])
     numbers: list[int | None] = [None] * len(drafts)
     lane_ids = list(numbers)
     woken = set(placed)
@@ -74,17 +93,9 @@ def write(drafts: list[Draft]) -> None:
                     placed[position] = head.channel_id
                 woken.add(head.channel_id)
     prepared.run(
-        """INSERT INTO notifications_delivery
-             (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
-              due_at, attempt_count, crash_count, last_error, settled_at)
-           SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
-                  CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
-                  CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
-                  CASE WHEN undeliverable <> '' THEN now() END
-           FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
-                       %s::bigint[], %s::text[])
-             AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)""",
+        _WRITE,
         [
+            array(woken - {None}),
             array(uuid7s(len(drafts))),
             array(draft.event_id for draft in drafts),
             array(draft.subscription_id for draft in drafts),
@@ -95,32 +106,31 @@ def write(drafts: list[Draft]) -> None:
             array(draft.undeliverable for draft in drafts),
         ],
     )
-    channels.wake(channel for channel in woken if channel)
 
 
-def _channels(
-    destinations: Iterable[tuple[int | None, int | None]],
-) -> dict[tuple[int | None, int | None], list[int]]:
-    """Return the channel ids of each destination by shard, creating those that are missing."""
-    wanted = set(destinations)
+def _locked(wanted: Set[Destination], lanes: Sequence[Lane]) -> dict[Destination, dict[int, int]]:
+    """Lock the channels of these destinations and lanes; return the ids by destination and shard.
+
+    In the order of their ids, and before the lanes, as every other writer locks them. Missing ones are made.
+    """
     endpoint_ids = [endpoint for endpoint, _ in wanted if endpoint]
     profile_ids = [profile for _, profile in wanted if profile]
+    parts = [
+        array(endpoint_ids),
+        array(profile_ids),
+        *(array(lane[part] for lane in lanes) for part in range(3)),
+    ]
 
-    def read() -> dict[tuple[int | None, int | None], list[int]]:
-        found: dict[tuple[int | None, int | None], list[int]] = {}
-        rows = prepared.run(
-            """SELECT endpoint_id, profile_id, id FROM notifications_channel
-               WHERE endpoint_id = ANY(%s::bigint[]) OR profile_id = ANY(%s::bigint[]) ORDER BY shard""",
-            [array(endpoint_ids), array(profile_ids)],
-        )
-        for endpoint_id, profile_id, channel_id in rows:
-            found.setdefault((endpoint_id, profile_id), []).append(channel_id)
+    def lock() -> dict[Destination, dict[int, int]]:
+        found: dict[Destination, dict[int, int]] = {}
+        for endpoint_id, profile_id, shard, channel_id in prepared.run(_LOCK, parts):
+            found.setdefault((endpoint_id, profile_id), {})[shard] = channel_id
         return found
 
-    channel_ids = read()
-    if any(len(channel_ids.get(destination, [])) < channels.SHARDS for destination in wanted):
+    channel_ids = lock()
+    if any(len(channel_ids.get(destination, ())) < channels.SHARDS for destination in wanted):
         channels.ensure(endpoint_ids=endpoint_ids, profile_ids=profile_ids)
-        channel_ids = read()
+        channel_ids = lock()
     return channel_ids
 
 

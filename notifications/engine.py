@@ -52,6 +52,7 @@ class Engine:
         self._holdings = Holdings(owner, on_report=self._waiter.report)
         self._stopping = False
         self._announced = True
+        self._has_more = False  # the last look into the inbox may have left some
         self._is_outdone = False  # another worker fans out just now
         self._looked = 0.0
 
@@ -111,9 +112,9 @@ class Engine:
         if self._announced or time.monotonic() - self._looked > LOOK_EVERY:
             self._announced = self._is_outdone = False
             self._looked = time.monotonic()
-            if read_agenda().has_events:
+            if self._has_more or read_agenda().has_events:
                 done = fan_out(waits=False)
-                self._announced = done == BATCH  # more may wait
+                self._announced = self._has_more = done == BATCH
                 # Another worker is at it, and hears of what comes meanwhile: to wait for it would leave our
                 # threads without work.
                 self._is_outdone = done is None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from events.models import QuarantinedEvent, Route
+from events.models import QuarantinedEvent
 
 from . import deliveries, plans
 from .excluded import exclude
@@ -25,6 +25,25 @@ log = structlog.get_logger(__name__)
 
 LOCK = 0x62656C6C77657468  # "bellweth", the one advisory lock of the sequencer
 BATCH = 1000
+
+
+# The inbox is read first, by its own indexes: events are millions, and what waits of them is little.
+_READ = """
+WITH waiting AS MATERIALIZED (
+  SELECT event_id FROM (
+    (SELECT event_id FROM events_inboxentry WHERE due_at IS NULL ORDER BY event_id LIMIT %(limit)s)
+    UNION ALL
+    (SELECT event_id FROM events_inboxentry WHERE due_at <= statement_timestamp()
+     ORDER BY event_id LIMIT %(limit)s)) entry
+  ORDER BY event_id LIMIT %(limit)s
+)
+SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id, r.queues
+FROM waiting JOIN events_event e ON e.id = waiting.event_id JOIN events_eventtype t ON t.id = e.type_id
+LEFT JOIN (SELECT event_type_id, string_agg(queue_id::text, ' ') AS queues
+           FROM events_route GROUP BY event_type_id) r ON r.event_type_id = t.id
+ORDER BY e.id
+"""
+Row = tuple[int, int, str, str, int | None, str | None]
 
 
 def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
@@ -40,15 +59,7 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
             if not cursor.fetchone()[0]:
                 return None
-        cursor.execute("UPDATE events_inboxentry SET due_at = NULL WHERE due_at <= clock_timestamp()")
-        cursor.execute(
-            """SELECT e.id, e.type_id, t.operation, e.ordering_key, e.queue_id
-               FROM events_inboxentry i
-               JOIN events_event e ON e.id = i.event_id
-               JOIN events_eventtype t ON t.id = e.type_id
-               WHERE i.due_at IS NULL ORDER BY i.event_id LIMIT %s""",
-            [limit],
-        )
+        cursor.execute(_READ, {"limit": limit})
         rows = cursor.fetchall()
         if not rows:
             return 0
@@ -67,11 +78,11 @@ class _Batch:
     profiles: Profiles
 
     @classmethod
-    def read(cls, rows: list[tuple[int, int, str, str, int | None]]) -> "_Batch":
-        routed: dict[int, set[int]] = defaultdict(set)
-        routes = Route.objects.filter(event_type_id__in={row[1] for row in rows})
-        for type_id, queue_id in routes.values_list("event_type_id", "queue_id"):
-            routed[type_id].add(queue_id)
+    def read(cls, rows: list[Row]) -> "_Batch":
+        routed = {
+            type_id: {int(queue) for queue in (queues or "").split()}
+            for type_id, queues in {(row[1], row[5]) for row in rows}
+        }
         by_queue: dict[int, list[Plan]] = defaultdict(list)
         for plan in plans.load(set().union(*routed.values())):
             by_queue[plan.queue_id].append(plan)
@@ -89,7 +100,7 @@ class _Batch:
                 queue_ids=flows[type_id, queue_id],
                 data=_LazyData(data[event_id]) if data else {},
             )
-            for event_id, type_id, operation, key, queue_id in rows
+            for event_id, type_id, operation, key, queue_id, _ in rows
         ]
         has_mail = any(plan.is_email for queue in by_queue.values() for plan in queue)
         return cls(facts, by_queue, Profiles.read() if has_mail else Profiles())
@@ -117,7 +128,7 @@ class _Batch:
         return found
 
 
-def _data(rows: list[tuple[int, int, str, str, int | None]]) -> dict[int, str]:
+def _data(rows: list[Row]) -> dict[int, str]:
     """Return the payloads, which are most of what there is to read, and seldom needed."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, data FROM events_event WHERE id = ANY(%s)", [[row[0] for row in rows]])

@@ -77,10 +77,11 @@ class Channel(models.Model):
 class Lane(models.Model):
     """The in-order sequence of one subscription, ordering key and (for mail) recipient."""
 
-    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="lanes")
+    # No index for each foreign key: a lane enters every index with each event, and those below serve them.
+    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="lanes", db_index=False)
     key = models.CharField(max_length=200)
     recipient = models.CharField(max_length=320, blank=True)
-    channel = models.ForeignKey(Channel, models.PROTECT, related_name="lanes")
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="lanes", db_index=False)
     tail = models.BigIntegerField(default=0, help_text="The last number given out.")
     next_sequence = models.BigIntegerField(default=1, help_text="The number of its head.")
     due_at = models.DateTimeField(null=True, help_text="When its head may be sent; empty: idle or blocked.")
@@ -89,6 +90,7 @@ class Lane(models.Model):
         models.SET_NULL,
         null=True,
         related_name="+",
+        db_index=False,
         help_text="The head a person must decide on.",
     )
 
@@ -176,7 +178,8 @@ class Delivery(models.Model):
         constraints = [
             # Fanning out the same event twice changes nothing.
             models.UniqueConstraint(fields=["event", "subscription", "recipient"], name="delivery_once"),
-            # Gap-free numbers, each once; the order headers read n-1 through it.
+            # Gap-free numbers, each once; the claim reads a lane from its head on through it, and the order
+            # headers n-1.
             models.UniqueConstraint(
                 fields=["lane", "sequence"],
                 name="delivery_number_once_per_lane",
@@ -210,12 +213,6 @@ class Delivery(models.Model):
                 fields=["channel", "due_at", "id"],
                 name="delivery_due",
                 condition=Q(status__in=["pending", "retrying"], lane=None),
-            ),
-            # The claim reads a lane's next deliveries from this index; a held one stops it there.
-            models.Index(
-                fields=["lane", "sequence"],
-                name="delivery_waiting_in_lane",
-                condition=Q(status__in=["pending", "retrying", "held"], lane__isnull=False),
             ),
             # What goes on when a queue or subscription does.
             models.Index(

@@ -22,7 +22,7 @@ from tests.model.mutations import Mutation, applied, assert_each_hit_one_stateme
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WRITERS = 3
-READ = "WHERE i.due_at IS NULL ORDER BY i.event_id LIMIT"
+READ = "WHERE due_at IS NULL ORDER BY event_id LIMIT"
 EMPTIED = ("notifications_delivery", "notifications_lane", "events_inboxentry", "events_event")
 WHO = st.integers(0, WRITERS - 1)
 KEY = st.integers(1, 2)
@@ -223,9 +223,9 @@ def test_late_commits_rollbacks_and_savepoints_keep_the_order_of_commit(catalog)
 @pytest.mark.parametrize(
     "instead",
     [
-        "WHERE i.due_at IS NULL ORDER BY i.event_id DESC LIMIT",
-        """WHERE i.due_at IS NULL AND i.event_id > (SELECT coalesce(max(event_id), 0) FROM notifications_delivery)
-           ORDER BY i.event_id LIMIT""",
+        "WHERE due_at IS NULL ORDER BY event_id DESC LIMIT",
+        """WHERE due_at IS NULL AND event_id > (SELECT coalesce(max(d.event_id), 0) FROM notifications_delivery d)
+           ORDER BY event_id LIMIT""",
     ],
     ids=["newest first", "from where it left off"],
 )
