@@ -15,7 +15,7 @@ import django
 
 from tests.bench import hosting, judge, registry, report
 from tests.bench.progress import Progress
-from tests.bench.run import Run
+from tests.bench.run import Run, UnknownCase
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
                 folder=folder, progress=progress, is_quick=asked.quick, rounds=asked.rounds, only=asked.case
             )
             found = _measure(asked.name, entry, run)
-    except (registry.UnknownBench, hosting.Unhosted) as error:
+    except (registry.UnknownBench, UnknownCase, hosting.Unhosted) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:

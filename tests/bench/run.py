@@ -11,6 +11,10 @@ Ours = TypeVar("Ours")
 Theirs = TypeVar("Theirs")
 
 
+class UnknownCase(Exception):  # noqa: N818 - named for the fact
+    """The bench has no such case; names those that it has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One call of a bench."""
@@ -29,7 +33,7 @@ class Run:
         """Return which of these cases are to be measured."""
         found = [name for name in names if self.only in name]
         if not found:
-            raise ValueError(f"No case is called {self.only!r}. There are: {', '.join(names)}")
+            raise UnknownCase(f"No case is called {self.only!r}. There are: {', '.join(names)}.")
         return found
 
     def interleave(
