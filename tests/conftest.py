@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import django
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
@@ -37,11 +39,13 @@ def fresh_catalog_cache() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Keep the tables as the migrations leave them, and put them back after each test that commits."""
-    with django_db_blocker.unblock():
-        tables.keep(tables.MIGRATED)
-        sync.sync()
-        tables.keep(tables.CATALOG)
-        tables.put_back(tables.MIGRATED)
+    # Where no test asks for a database, none was made.
+    if connection.settings_dict["NAME"].startswith(TEST_DATABASE_PREFIX):
+        with django_db_blocker.unblock():
+            tables.keep(tables.MIGRATED)
+            sync.sync()
+            tables.keep(tables.CATALOG)
+            tables.put_back(tables.MIGRATED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: tables.put_back(tables.MIGRATED))
         yield
