@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from . import tracking
 
 
-@register
+@register(Tags.models)
 def check_tracked_models(**_: Any) -> Iterator[CheckMessage]:
     """E001: a model that is to be followed does not exist."""
     labels = [model._meta.label for model in apps.get_models()]

@@ -4,17 +4,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from .destinations import LONGEST_SEND
 from .tasks import DRAIN_BUDGET
+
+DELIVERY = "delivery"
+# What a process that only delivers must not start without. The pages and their templates, which it never loads,
+# take longer to check than all the rest of its start.
+TO_DELIVER = (DELIVERY, Tags.models, Tags.security, Tags.compatibility)
 
 BROKER = "notifications.broker.Broker"
 _DELIVERY = "Q_CLUSTER['ALT_CLUSTERS']['delivery']"
 _OTHER_BROKERS = ("redis", "django_redis", "iron_mq", "sqs", "mongo")
 
 
-@register
+@register(DELIVERY)
 def check_times(**_: Any) -> list[CheckMessage]:
     """A send must end before its lease, and a drain before its task's timeout, and that before its retry."""
     found: list[CheckMessage] = []
@@ -49,7 +54,7 @@ def check_times(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register
+@register(DELIVERY)
 def check_queues(**_: Any) -> Iterator[CheckMessage]:
     """E004: there are two queues. E005 to E008: what the delivery queue relies on."""
     if not isinstance(settings.Q_CLUSTER.get("ALT_CLUSTERS", {}).get("delivery"), dict):
@@ -65,7 +70,7 @@ def check_queues(**_: Any) -> Iterator[CheckMessage]:
             yield Error(message, hint=f"{hint} in {_DELIVERY}.", id=f"notifications.E{number:03}")
 
 
-@register
+@register(DELIVERY)
 def check_broker(**_: Any) -> Iterator[CheckMessage]:
     """E009: tasks run in workers. E010: they wait in our database. E011: none of the default queue runs twice."""
     for queue, values in (("default", settings.Q_CLUSTER), ("delivery", _delivery())):

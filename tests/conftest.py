@@ -6,8 +6,11 @@ import django
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
+from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
-from tests import database
+from tests import database, tables
 
 database.begin()  # before anything reads the settings
 django.setup()  # the factories and fixtures import models
@@ -33,6 +36,21 @@ def fresh_catalog_cache() -> Iterator[None]:
     authentication.clear()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Keep the tables as the migrations leave them, and put them back after each test that commits."""
+    # Where no test asks for a database, none was made.
+    if connection.settings_dict["NAME"].startswith(TEST_DATABASE_PREFIX):
+        with django_db_blocker.unblock():
+            tables.keep(tables.MIGRATED)
+            sync.sync()
+            tables.keep(tables.CATALOG)
+            tables.put_back(tables.MIGRATED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: tables.put_back(tables.MIGRATED))
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def announcements_ended(django_db_setup: None) -> Iterator[None]:
     """The thread that announces lets go of the database before it is deleted."""
@@ -42,9 +60,6 @@ def announcements_ended(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture
 def catalog(transactional_db: None) -> dict[str, EventType]:
-    """The 17 event types as rows, by code; committed, so that worker processes see them."""
-    with connection.cursor() as cursor:
-        # Django empties the tables it manages; the partitioned ones are ours.
-        cursor.execute("TRUNCATE notifications_attempt, notifications_renderedbody, events_change")
-    sync.sync()
+    """The built-in event types as rows, by code; committed, so that worker processes see them."""
+    tables.fill(tables.CATALOG)
     return {event_type.code: event_type for event_type in EventType.objects.all()}

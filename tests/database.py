@@ -27,6 +27,8 @@ _started: list[Path] = []
 def begin() -> None:
     """Set the environment; tests/conftest.py calls it while it is imported, before Django is set up."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    # Processes of the product compile it once, not each one anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     (embedded.BASE_DIR / "var" / "static").mkdir(parents=True, exist_ok=True)
     os.environ["SECRET_KEY"] = "for-tests-only-" + "x" * 50
     os.environ["SECRETS_KEYS"] = Fernet.generate_key().decode()

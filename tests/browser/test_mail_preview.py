@@ -1,7 +1,10 @@
 """The preview of a mail in a real browser: nothing in it runs, nothing is fetched, no form is sent."""
 
-from tests.browser.test_console import page, pytestmark, short_connections  # noqa: F401 - fixtures and marks
+import pytest
+
 from tests.factories import EmailTemplateFactory
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
 
 HOSTILE = """<h1 id="there">Hello {{ account.display_name }}</h1>
 <script>document.title = "ran"; parent.document.title = "ran"</script>
@@ -16,7 +19,7 @@ HOSTILE = """<h1 id="there">Hello {{ account.display_name }}</h1>
 <meta http-equiv="refresh" content="0; url=https://tracker.invalid/">"""
 
 
-def test_the_preview_frame_runs_no_script_and_loads_nothing(catalog, page, live_server):  # noqa: F811
+def test_the_preview_frame_runs_no_script_and_loads_nothing(catalog, page, live_server):
     template = EmailTemplateFactory(html=HOSTILE)
     template.event_types.add(catalog["invoice.posted"])
     # A page of its own: that the browser complains of what it was kept from is as it should be.

@@ -5,7 +5,6 @@ import os
 import pytest
 
 from smtpprofiles.models import SmtpProfile
-from tests.browser.test_console import page, short_connections  # noqa: F401 - fixtures
 from tests.factories import SmtpProfileFactory
 from tests.servers import MAIL_SERVER, PASSWORD, USERNAME
 
@@ -13,12 +12,12 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("SCREENSHOTS", "")
 
 
-def shoot(page, name: str) -> None:  # noqa: F811
+def shoot(page, name: str) -> None:
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
-def test_a_profile_is_made_for_a_provider_and_for_oauth2_by_choosing_what_is_shown(page):  # noqa: F811
+def test_a_profile_is_made_for_a_provider_and_for_oauth2_by_choosing_what_is_shown(page):
     page.goto("/admin/smtpprofiles/smtpprofile/add/")
     shoot(page, "profile-add")
     page.fill("#id_name", "Billing")
@@ -46,7 +45,7 @@ def test_a_profile_is_made_for_a_provider_and_for_oauth2_by_choosing_what_is_sho
     shoot(page, "profile-oauth")
 
 
-def test_a_profile_is_tested_from_its_page(page, smtp_sink):  # noqa: F811
+def test_a_profile_is_tested_from_its_page(page, smtp_sink):
     profile = SmtpProfileFactory(name="Billing", host=MAIL_SERVER, username=USERNAME, password=PASSWORD)
     SmtpProfileFactory(name="Operations", is_default=False, fallback=profile, from_address="ops@example.com")
     page.goto("/admin/smtpprofiles/smtpprofile/")

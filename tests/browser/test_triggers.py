@@ -6,12 +6,10 @@ from events.models import Trigger
 from events.triggers import evaluate_inbox
 from tests.events.triggers.test_change import report_service
 
-from .test_console import page, short_connections  # noqa: F401
-
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
-def test_a_rule_is_made_tried_and_activated_by_hand(catalog, page):  # noqa: F811
+def test_a_rule_is_made_tried_and_activated_by_hand(catalog, page):
     for state in ("Active", "Suspended"):
         report_service(state)
     evaluate_inbox()

@@ -14,19 +14,19 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events import keys, sync
+from events import keys
 from events.admin import page
 from events.admin.event import pretty
 from events.models import ApiKey, Event, EventType, InboxEntry, QuarantinedEvent, Queue, Subscriber, Token
 from events.publish import publish
 from events.signals import event_published
 from notifications.models import AuditEntry
-from tests import console_form
+from tests import console_form, tables
 
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
+    tables.fill(tables.CATALOG)
     return {each.code: each for each in EventType.objects.all()}
 
 

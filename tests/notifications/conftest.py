@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from events import sync
+from tests import tables
 from tests.factories import EndpointFactory, QueueFactory, WebhookSubscriptionFactory
 
 
 @pytest.fixture
 def event_types(db: None) -> None:
     """The catalog as rows, in the test's own transaction."""
-    sync.sync()
+    tables.fill(tables.CATALOG)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events import sync
 from events.ids import uuid7
 from events.models import Event, EventType, Queue, Subscriber
 from notifications import operate
@@ -30,12 +29,12 @@ from notifications.models import (
     Subscription,
 )
 from smtpprofiles.models import SmtpProfile
-from tests import console_form
+from tests import console_form, tables
 
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
+    tables.fill(tables.CATALOG)
     return {each.code: each for each in EventType.objects.all()}
 
 

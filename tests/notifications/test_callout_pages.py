@@ -9,12 +9,11 @@ from django.test import Client
 from django.urls import reverse
 from jsonschema import Draft202012Validator
 
-from events import sync
 from events.keys import create_key
 from events.models import EventType, Scope
 from events.publish import publish
 from notifications.models import Endpoint, Parameter, Subscription
-from tests import console_form
+from tests import console_form, tables
 from tests.factories import EndpointFactory, QueueFactory
 
 SCOPES = [Scope.CONFIG_READ, Scope.CONFIG_WRITE, Scope.EVENTS_READ]
@@ -24,7 +23,7 @@ ROW = {"name": "key", "source": "static", "value": SECRET, "is_secret": True}
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
+    tables.fill(tables.CATALOG)
     return {each.code: each for each in EventType.objects.all()}
 
 

@@ -11,7 +11,6 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
-from events import sync
 from events.catalog import BUILTIN
 from events.models import EventType
 from events.publish import publish
@@ -29,6 +28,7 @@ from notifications.models import (
     EmailVariant,
 )
 from notifications.retry import Schedule
+from tests import tables
 from tests.factories import EmailSubscriptionFactory, EmailTemplateFactory, SmtpProfileFactory
 
 SENDER: Any = SimpleNamespace(from_name="Ärger & Co", from_address="billing@example.com", reply_to="")
@@ -37,7 +37,7 @@ INVOICE = {"invoice": {"number": "INV-7", "total": "1234.50", "currency": "EUR",
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
+    tables.fill(tables.CATALOG)
     return {each.code: each for each in EventType.objects.all()}
 
 

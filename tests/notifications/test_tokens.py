@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from events import sync
 from events.models import EventType, Queue, Subscriber
 from notifications import vet, vet_mail
 from notifications.models import EmailTemplate, Endpoint, Filter, Parameter, Recipient, Subscription
 from notifications.tokens import Medium, legal_tokens, offer, refuse_illegal
+from tests import tables
 
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
+    tables.fill(tables.CATALOG)
     return {each.code: each for each in EventType.objects.all()}
 
 

@@ -103,7 +103,7 @@ def copied(folder: Path) -> Iterator[Path]:
     for part in PARTS:
         source = embedded.BASE_DIR / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part)
         else:
             shutil.copy2(source, folder / part)
     yield folder

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from notifications.checks import TO_DELIVER
 from notifications.engine import Engine
 
 
@@ -13,6 +14,7 @@ class Command(BaseCommand):
     """Runs one worker in this process."""
 
     help = "Deliver what is due, in this process, until stopped."
+    requires_system_checks = TO_DELIVER
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add --once."""

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from notifications.checks import TO_DELIVER
 from notifications.runners import CLUSTER_VARIABLE, new_name
 from project import embedded, product, systemd
 from project.diagnose import diagnose_database
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     """Runs the delivery cluster and the default one until SIGTERM or Ctrl-C."""
 
     help = "Deliver, on this host: both queues' clusters, started again when they die or stand still."
+    requires_system_checks = TO_DELIVER
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """How much of this host it may use."""

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django_q.conf import Conf
 
+from notifications.checks import TO_DELIVER
 from notifications.runners import CLUSTER_VARIABLE, new_name
 from project.hardened import Cluster
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
     """Takes the place of django-q2's own command."""
 
     help = "Run one queue's cluster, which nothing watches; `manage.py cluster` runs both, and watches them."
+    requires_system_checks = TO_DELIVER
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """As in the stock command, whose -n comes too late for django-q2 to heed it."""

@@ -7,8 +7,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from events import catalog_cache, kinds, sync
+from events import catalog_cache
 from events.models import Event, EventType, LedgerEntry, Trigger
+from tests import tables
 
 Rules = Callable[..., Trigger]
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -50,8 +51,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def types(db: None) -> dict[str, EventType]:
-    sync.sync()
-    kinds.sync()
+    tables.fill(tables.CATALOG)
     Trigger.objects.update(is_active=False)
     return {each.code: each for each in EventType.objects.all()}
 
