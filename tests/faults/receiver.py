@@ -64,6 +64,7 @@ class Receiver:
             name = self._names.get(writer.get_extra_info("ssl_object"), "")
             if self._rule(name)[1].misbehaviour == NEVER_READS:
                 await asyncio.sleep(_PATIENCE)
+                return
             while await self._exchange(reader, writer, connection):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):

@@ -1,9 +1,12 @@
 """Fault 9: receivers that misbehave on purpose, each beside healthy ones, in one worker with few threads."""
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from psutil import Process
 
-from notifications.models import Attempt, Delivery
+from notifications import switch
+from notifications.breaker import OPENS_AFTER
+from notifications.models import Attempt, Delivery, Endpoint
 from notifications.transports.base import BODY_LIMIT
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
@@ -30,6 +33,7 @@ EXPECTED = {
     "chunk_bomb": ("delivered", "", 200),
     NEVER_READS: ("unknown", "timeout", None),
 }
+SERIES = OPENS_AFTER - 1
 FREED_WITHIN = 8_000  # milliseconds, with a time-out of 2 s on a busy machine
 MEMORY = 64 * 1024 * 1024  # bytes that the worker may grow by; the bomb inflates to 50 MB, the body is 10 GB
 
@@ -42,6 +46,12 @@ def test_hostile_receivers_are_one_clear_attempt_each_and_hold_up_nobody(catalog
 @pytest.mark.timeout(1200)
 def test_hostile_receivers_again_and_again_hold_up_nobody(catalog, ledger):
     meet_hostility(ledger, rounds=20)
+
+
+def _begin_anew(endpoint_ids: list[int]) -> None:
+    """Stop and resume them, as a person would who believes them mended: a fifth failure opens a circuit."""
+    switch.pause(Endpoint, endpoint_ids, AnonymousUser())
+    switch.resume(Endpoint, endpoint_ids, AnonymousUser())
 
 
 def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
@@ -62,6 +72,8 @@ def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
             published += publish_events(1)
             took = wait_for_count(good, number * len(GOOD))
             wait_for_count(tried, number * len(BAD), 120)
+            if number % SERIES == 0:
+                _begin_anew([subscription.endpoint_id for subscription in bad])
         grown = process.memory_info().rss - before
     for subscription, kind in zip(bad, KINDS, strict=True):
         attempts = Attempt.objects.filter(delivery__subscription=subscription)
