@@ -9,6 +9,7 @@ from . import liquid, mime, opt_out
 from .assemble import Letter, Words
 from .destinations import Notification
 from .liquid_places import Place, known_locale, place
+from .liquid_values import Values
 
 MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
 
@@ -43,9 +44,9 @@ def compose(
         raise liquid.TemplateFault(notification.fault or "there is no email template.")
     words, at = in_place(notification.letter, context)
     link = opt_out.link(notification.opt_out_of, recipient) if notification.opt_out_of else ""
-    context = {**context, "unsubscribe": {"url": link}}
+    values = Values({**context, "unsubscribe": {"url": link}}, at)
     headers = [
-        ("Subject", _one_line(liquid.render(words.subject, context, kind="text", place=at))),
+        ("Subject", _one_line(liquid.render(words.subject, values, kind="text"))),
         ("From", mime.mailbox(sender.from_address, sender.from_name)),
         ("To", mime.mailbox(recipient)),
         ("Date", format_datetime(now)),
@@ -57,8 +58,8 @@ def compose(
     ]
     if sender.reply_to:
         headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
-    text = liquid.render(words.text, context, kind="text", place=at)
-    html = liquid.render(words.html, context, kind="html", place=at) if words.html else ""
+    text = liquid.render(words.text, values, kind="text")
+    html = liquid.render(words.html, values, kind="html") if words.html else ""
     return mime.write(headers, text=text, html=html)
 
 
