@@ -31,6 +31,7 @@ class Place:
     zone: tzinfo
 
 
+@lru_cache(maxsize=512)
 def place(locale: str, zone: str, *, otherwise: str = DEFAULT) -> Place:
     """Return the place; what is unknown there is the `otherwise` locale, and UTC."""
     return Place(known_locale(locale) or known_locale(otherwise) or Locale("en", "US"), _zone(zone))

@@ -4,6 +4,7 @@ Those are put together here. To the library that is a scope, a stream and some n
 is what `if`, `for`, `assign` and filters need. They are left to it, among the others and in their order.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from liquid.stringify import to_liquid_string
 
 from .liquid_values import MISSING, Values
 
+_ESCAPED = re.compile(r"[&<>\"']")
 # What they mean depends on the value.
 _METHODS = frozenset({"size", "first", "last"})
 
@@ -85,7 +87,7 @@ def render(template: BoundTemplate, todo: Iterable[Step], values: Values) -> str
 
 def _text(value: object, *, escapes: bool) -> str:
     if type(value) is str:
-        return Markup.escape(value) if escapes else value
+        return Markup.escape(value) if escapes and _ESCAPED.search(value) else value
     return "" if value is MISSING else to_liquid_string(value, escapes)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from . import liquid, mime, opt_out
@@ -49,7 +50,7 @@ def compose(
         ("Subject", _one_line(liquid.render(words.subject, values, kind="text"))),
         ("From", mime.mailbox(sender.from_address, sender.from_name)),
         ("To", mime.mailbox(recipient)),
-        ("Date", format_datetime(now)),
+        ("Date", _date(now)),
         # The same at every try, so that the other side can tell a repetition.
         ("Message-ID", f"<{public_id}@{mime.mailbox(sender.from_address).rpartition('@')[2]}>"),
         ("Auto-Submitted", "auto-generated"),
@@ -61,6 +62,10 @@ def compose(
     text = liquid.render(words.text, values, kind="text")
     html = liquid.render(words.html, values, kind="html") if words.html else ""
     return mime.write(headers, text=text, html=html)
+
+
+# A look takes some dozens of deliveries at one moment.
+_date = lru_cache(maxsize=8)(format_datetime)
 
 
 def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
@@ -79,5 +84,7 @@ def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
 
 def _one_line(text: str) -> str:
     """A line break or control character in a token's value must not start another header."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    line = " ".join(text.split())
     return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 1]}…"

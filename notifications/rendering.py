@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,9 @@ from .parameters import ParameterFault
 from .transports.base import Message
 
 log = structlog.get_logger(__name__)
+
+
+_PAYLOAD = json.JSONDecoder(parse_float=Decimal)
 
 
 class Unrenderable(Exception):  # noqa: N818 - named for the fact
@@ -91,7 +95,7 @@ def _render(
 
 def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
     """Return the values that templates see: the payload's own, and the core tokens. Mappings only."""
-    payload: Mapping[str, Any] = json.loads(claimed.data or "{}", parse_float=Decimal)
+    payload: Mapping[str, Any] = _PAYLOAD.decode(claimed.data or "{}")
     return {
         **payload,
         "event": {
@@ -104,11 +108,16 @@ def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
             "source": claimed.event_source,
         },
         "owner": {"name": settings.OWNER_NAME},
-        "now": {
-            "date": now.date().isoformat(),
-            "time": now.strftime("%H:%M"),
-            "datetime": envelope.timestamp(now.astimezone(UTC)),
-        },
+        "now": _now(now),
+    }
+
+
+@lru_cache(maxsize=8)
+def _now(now: datetime) -> Mapping[str, str]:
+    return {
+        "date": now.date().isoformat(),
+        "time": now.strftime("%H:%M"),
+        "datetime": envelope.timestamp(now.astimezone(UTC)),
     }
 
 
