@@ -66,9 +66,9 @@ def render(template: BoundTemplate, todo: Iterable[Step], values: Values) -> str
     context: RenderContext | None = None
     limit, length, escapes = template.env.output_stream_limit or 0, 0, template.env.autoescape
     for step in todo:
-        if type(step) is str:
+        if isinstance(step, str):
             text = step
-        elif type(step) is Printed and (context is None or step.path[0] not in context.locals):
+        elif isinstance(step, Printed) and (context is None or step.path[0] not in context.locals):
             text = _text(values.at(step.path), escapes=escapes)
         else:
             context = context or template.context_class(template, globals=values)
