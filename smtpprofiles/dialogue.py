@@ -10,6 +10,7 @@ What was not written to its end cannot have been taken, so the phase is MESSAGE 
 Whoever gets a refusal back closes the connection: nothing is ever said after an answer that was not read.
 """
 
+import re
 import select
 import smtplib
 import socket
@@ -22,6 +23,7 @@ ONE_PIECE = 64 * 1024  # bytes of message
 _RECORD = 16_384  # TLS has no longer ones, so that nothing is ever left behind in its layer
 _LONGEST_LINE = 8_192  # bytes of a reply; RFC 5321 allows 512
 _MOST_LINES = 1_000  # of a reply
+_SHORT = re.compile(rb"([0-9]{3}) ([^\r\n]{0,512}+)\r\n")
 
 
 class Dialogue:
@@ -31,14 +33,14 @@ class Dialogue:
         # The deadline bounds each mail by shutting the socket; a time-out would cost a system call at each step.
         sock.settimeout(None)
         self._sock = sock
-        self._received = b""
+        self._received, self._read = b"", 0  # and how much of it
         self._unasked = select.poll()
         self._unasked.register(sock, select.POLLIN)
 
     @property
     def is_silent(self) -> bool:
         """Whether nothing came unasked: that would be that the server closes, or closing itself."""
-        return not (self._received or self._unasked.poll(0))
+        return self._read == len(self._received) and not self._unasked.poll(0)
 
     def answers(self, trail: Trail) -> bool:
         """Whether the server still answers. smtplib.SMTPException where it has gone."""
@@ -101,6 +103,21 @@ class Dialogue:
 
     def _reply(self, trail: Trail) -> tuple[int, bytes]:
         """Return the code (-1: not SMTP) and the words of the next reply, of however many lines and pieces."""
+        code, text = self._short_reply() or self._long_reply()
+        trail.server(code, text)
+        return code, text
+
+    def _short_reply(self) -> tuple[int, bytes] | None:
+        """Nearly every one is a line, and all there."""
+        if self._read == len(self._received):
+            self._received, self._read = self._more(), 0
+        found = _SHORT.match(self._received, self._read)
+        if found is None:
+            return None
+        self._read = found.end()
+        return int(found[1]), found[2].strip(b" \t")
+
+    def _long_reply(self) -> tuple[int, bytes]:
         lines: list[bytes] = []
         while True:
             line = self._line()
@@ -108,26 +125,26 @@ class Dialogue:
             code = int(digits) if digits.isdigit() else -1
             lines.append(line[4:].strip(b" \t\r"))
             if code < 0 or line[3:4] != b"-":
-                break
+                return code, b"\n".join(lines)
             if len(lines) > _MOST_LINES:
                 raise smtplib.SMTPException("its reply does not end")
-        text = b"\n".join(lines)
-        trail.server(code, text)
-        return code, text
 
     def _line(self) -> bytes:
-        while (end := self._received.find(b"\n")) < 0:
-            if len(self._received) > _LONGEST_LINE:
+        while (end := self._received.find(b"\n", self._read)) < 0:
+            if len(self._received) - self._read > _LONGEST_LINE:
                 raise smtplib.SMTPException("a line of its reply does not end")
-            try:
-                more = self._sock.recv(_RECORD)
-            except OSError as error:
-                raise smtplib.SMTPServerDisconnected(f"Connection unexpectedly closed: {error}") from error
-            if not more:
-                raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
-            self._received += more
-        line, self._received = self._received[:end], self._received[end + 1 :]
+            self._received, self._read = self._received[self._read :] + self._more(), 0
+        line, self._read = self._received[self._read : end], end + 1
         return line
+
+    def _more(self) -> bytes:
+        try:
+            more = self._sock.recv(_RECORD)
+        except OSError as error:
+            raise smtplib.SMTPServerDisconnected(f"Connection unexpectedly closed: {error}") from error
+        if not more:
+            raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+        return more
 
 
 def _goes_on(phase: Phase, code: int) -> bool:

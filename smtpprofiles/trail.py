@@ -34,7 +34,8 @@ class Trail:
 
     def server(self, code: int, text: bytes) -> None:
         """Note what the server said."""
-        for line in self.mask(text.decode("utf-8", "replace")).split("\n"):
+        said = self.mask(text.decode("utf-8", "replace"))
+        for line in said.split("\n") if "\n" in said else (said,):
             self._add(f"S: {code} {line}")
 
     def note(self, line: str) -> None:
