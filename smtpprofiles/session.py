@@ -177,7 +177,7 @@ class SmtpSession(EmailBackend):
         offers = smtp.esmtp_features
         if "pipelining" not in offers:
             give = self._dialogue.in_steps
-        elif "chunking" in offers and len(message) <= ONE_PIECE:
+        elif "chunking" in offers and len(message) <= ONE_PIECE and not self.account.asks_first:
             give = self._dialogue.in_one_piece
         else:
             give = self._dialogue.in_two_pieces

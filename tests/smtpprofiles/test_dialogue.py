@@ -90,8 +90,8 @@ def serve(settings) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-def hand_in(message: bytes = TEXT, *, seconds: float = 5.0) -> SendResult:
-    account = SmtpAccount(host=MAIL_SERVER, timeout_seconds=seconds)
+def hand_in(message: bytes = TEXT, *, seconds: float = 5.0, asks_first: bool = False) -> SendResult:
+    account = SmtpAccount(host=MAIL_SERVER, timeout_seconds=seconds, asks_first=asks_first)
     return sender.send(account, message, sender="billing@example.test", recipient="ada@example.com")
 
 
@@ -177,6 +177,16 @@ def test_a_text_that_was_not_written_to_its_end_was_not_taken(serve, then, error
 
     assert (result.status, result.phase, result.error_class) == (T, Phase.DATA, error_class)
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_a_long_mail_and_one_of_a_careful_profile_leave_once_the_recipient_is_agreed_on(serve, is_long):
+    server = serve(ONE, (DATA, [OK + NO + GO]))
+
+    result = hand_in(TEXT + b"\r\n" + b"x" * 70_000 * is_long, asks_first=not is_long)
+
+    assert (result.status, result.phase) == (P, Phase.RCPT)
+    assert b"Your invoice" not in server.received
 
 
 def test_a_mail_that_a_kept_connection_may_have_swallowed_is_not_sent_again_by_itself(serve):
