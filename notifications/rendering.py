@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import connection
 
-from events import ids
+from events import ids, prepared
 
 from . import envelope, liquid, mail, secret_values
 from .destinations import Notification, Sender
@@ -23,6 +22,10 @@ from .transports.base import Message
 log = structlog.get_logger(__name__)
 
 
+_STORE = """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
+   SELECT * FROM json_to_recordset(%s::json) AS r(
+     delivery_id bigint, delivery_created_at timestamptz, body text, headers jsonb, query jsonb)
+   ON CONFLICT DO NOTHING"""
 _PAYLOAD = json.JSONDecoder(parse_float=Decimal)
 
 
@@ -133,11 +136,4 @@ def store(rendered: list[tuple[Claimed, Message]]) -> None:
         }
         for claimed, message in rendered
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
-               SELECT * FROM json_to_recordset(%s::json) AS r(
-                 delivery_id bigint, delivery_created_at timestamptz, body text, headers jsonb, query jsonb)
-               ON CONFLICT DO NOTHING""",
-            [msgspec.json.encode(rows).decode()],
-        )
+    prepared.run(_STORE, [msgspec.json.encode(rows).decode()])

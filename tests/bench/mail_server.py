@@ -41,9 +41,7 @@ def environment(server: Receiver) -> dict[str, str]:
     }
 
 
-_EHLO = (
-    b"250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 35882577\r\n250-8BITMIME\r\n250 CHUNKING\r\n"
-)
+_EHLO = b"250-mail.example.test\r\n250-PIPELINING\r\n250-SIZE 35882577\r\n250-8BITMIME\r\n250 CHUNKING\r\n"
 
 
 class _Conversation:
