@@ -1,15 +1,18 @@
 """Handing in a mail to servers that answer in their own way, and break off at every point."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
+import trustme
 
 from smtpprofiles import sender
-from smtpprofiles.account import Phase, SendResult, SendStatus, SmtpAccount
+from smtpprofiles.account import Phase, Security, SendResult, SendStatus, SmtpAccount
 from tests.servers import MAIL_SERVER
 
 TEXT = b"From: billing@example.test\r\nSubject: Invoice\r\n\r\n.Your invoice\r\nend of it"
@@ -31,8 +34,12 @@ Step = tuple[bytes, list[bytes]]
 class Server:
     """Goes through its steps: reads up to the given bytes, then answers, each entry a packet of its own."""
 
-    def __init__(self, offers: str, steps: list[Step], *, then: str) -> None:
+    def __init__(self, offers: str, steps: list[Step], *, then: str, ca: trustme.CA | None) -> None:
         self._offers, self._steps, self._then = offers, steps, then
+        self._context = None
+        if ca is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            ca.issue_cert(MAIL_SERVER).configure_cert(self._context)
         self._ended = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -53,9 +60,13 @@ class Server:
                 talk, _ = self._listener.accept()
                 self.connections += 1
                 with talk, suppress(OSError):
-                    self._speak(talk)
+                    self._speak(self._context.wrap_socket(talk, server_side=True) if self._context else talk)
 
     def _speak(self, talk: socket.socket) -> None:
+        with talk:  # which is another one than was accepted, where there is TLS
+            self._say_all(talk)
+
+    def _say_all(self, talk: socket.socket) -> None:
         talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         talk.sendall(b"220 here\r\n")
         lines = ["here", *self._offers.split()]
@@ -79,8 +90,8 @@ class Server:
 def serve(settings) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(offers: str, *steps: Step, then: str = "close") -> Server:
-        servers.append(Server(offers, list(steps), then=then))
+    def start(offers: str, *steps: Step, then: str = "close", ca: trustme.CA | None = None) -> Server:
+        servers.append(Server(offers, list(steps), then=then, ca=ca))
         settings.OUTBOUND_CONNECT_TO = [f"{MAIL_SERVER}:25=127.0.0.1:{servers[-1].port}"]
         return servers[-1]
 
@@ -90,8 +101,8 @@ def serve(settings) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-def hand_in(message: bytes = TEXT, *, seconds: float = 5.0, asks_first: bool = False) -> SendResult:
-    account = SmtpAccount(host=MAIL_SERVER, timeout_seconds=seconds, asks_first=asks_first)
+def hand_in(message: bytes = TEXT, *, seconds: float = 5.0, **account_values: Any) -> SendResult:
+    account = SmtpAccount(host=MAIL_SERVER, timeout_seconds=seconds, **account_values)
     return sender.send(account, message, sender="billing@example.test", recipient="ada@example.com")
 
 
@@ -168,12 +179,15 @@ def test_each_refusal_and_each_break_is_told_for_what_it_is(serve, offers, steps
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
 @pytest.mark.parametrize(("then", "error_class"), [("reset", "reset"), ("stall", "timeout")])
-def test_a_text_that_was_not_written_to_its_end_was_not_taken(serve, then, error_class):
+def test_a_text_that_was_not_written_to_its_end_was_not_taken(serve, ca, then, error_class, security):
     long = TEXT + b"\r\n" + b"x" * 16_000_000
-    server = serve(TWO, (DATA, [OK + OK + GO]), then=then)
+    is_secured = security is Security.TLS
+    server = serve(TWO, (DATA, [OK + OK + GO]), then=then, ca=ca if is_secured else None)
+    trusted = ca.cert_pem.bytes().decode() if is_secured else ""
 
-    result = hand_in(long, seconds=5.0 if then == "reset" else 0.5)
+    result = hand_in(long, seconds=5.0 if then == "reset" else 0.5, security=security, ca_certificate=trusted)
 
     assert (result.status, result.phase, result.error_class) == (T, Phase.DATA, error_class)
     assert server.connections == 1
