@@ -26,6 +26,14 @@ _MOST_LINES = 1_000  # of a reply
 _SHORT = re.compile(rb"([0-9]{3}) ([^\r\n]{0,512}+)\r\n")
 
 
+# Of a command, not of a mail: unknown, unknown in this way, not implemented, out of order.
+_NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})
+
+
+class ChunksNotTaken(smtplib.SMTPException):
+    """A server offers CHUNKING, took sender and recipient, and does not know BDAT. It has no mail."""
+
+
 class Dialogue:
     """The talking half of a connection, once smtplib has opened it."""
 
@@ -49,7 +57,7 @@ class Dialogue:
         return self._reply(trail)[0] == 250
 
     def in_one_piece(self, trail: Trail, mail: str, rcpt: str, message: bytes) -> tuple[int, bytes]:
-        """Hand in by MAIL, RCPT and BDAT, and return the reply that decided."""
+        """Hand in by MAIL, RCPT and BDAT, and return the reply that decided. Raises ChunksNotTaken."""
         bdat = f"BDAT {len(message)} LAST"
         self._note(trail, Phase.MAIL, mail, rcpt, bdat, f"({len(message)} bytes of message)")
         self._say(f"{mail}\r\n{rcpt}\r\n{bdat}\r\n".encode() + message)
@@ -60,7 +68,10 @@ class Dialogue:
                 if 400 <= code <= 599:
                     trail.phase = phase  # a mail without a sender or a recipient goes nowhere
                 return code, text
-        return self._reply(trail)
+        code, text = self._reply(trail)
+        if code in _NOT_UNDERSTOOD:
+            raise ChunksNotTaken(f"{code} {text.decode('utf-8', 'replace')}")
+        return code, text
 
     def in_two_pieces(self, trail: Trail, mail: str, rcpt: str, message: bytes) -> tuple[int, bytes]:
         """Hand in by MAIL, RCPT and DATA at once, then the text; return the reply that decided."""

@@ -12,6 +12,7 @@ from . import rotation
 from .account import Phase, SendResult, SendStatus, SmtpAccount
 from .addresses import NotTakenHere, envelope_address
 from .deadline import Deadline
+from .dialogue import ChunksNotTaken
 from .guard import AddressRefused
 from .judge import judge_error, judge_reply
 from .oauth import TokenGrant, TokenRefused, TokenUnavailable, access_token, forget
@@ -128,17 +129,25 @@ class _Talk:
 
     def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
         kept = self._session
-        if kept is not None:
+        while True:
+            session = self._session = self._session or _new_session(self._account, self._trail)
             try:
-                return kept.hand_in(message, sender=sender, recipient=recipient)
+                return session.hand_in(message, sender=sender, recipient=recipient)
+            except ChunksNotTaken:  # once: it is not offered any again
+                self._give_up_chunks(session)
             except (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError):
-                if self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
+                if session is not kept or self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
                     raise
                 # It closed in the very moment, and has seen nothing of this mail.
-                _note_gone(kept, self._trail)
-        self._session = None
-        self._session = _new_session(self._account, self._trail)
-        return self._session.hand_in(message, sender=sender, recipient=recipient)
+                _note_gone(session, self._trail)
+            self._session = None
+
+    def _give_up_chunks(self, session: SmtpSession) -> None:
+        """Go on anew, as the text may have been read as commands; this process offers that server no chunks again."""
+        session.takes_no_chunks()
+        self._trail.note("the server offers CHUNKING and does not know BDAT; connecting anew, without it")
+        self._trail.phase = Phase.CONNECT
+        session.abandon()
 
     def end(self, *, keep: bool) -> None:
         if self._session is None:

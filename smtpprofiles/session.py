@@ -20,6 +20,8 @@ from .trail import Trail, xoauth2
 
 # A connection that served so recently is asked for no sign of life: that would be a fifth of a mail's round trips.
 TRUSTED_SECONDS = 2.0
+# Servers that offer CHUNKING and do not know it, by host and port: there are next to none.
+_chunkless: set[tuple[str, int]] = set()
 
 
 class _GuardedSmtp(smtplib.SMTP):
@@ -177,13 +179,21 @@ class SmtpSession(EmailBackend):
         offers = smtp.esmtp_features
         if "pipelining" not in offers:
             give = self._dialogue.in_steps
-        elif "chunking" in offers and len(message) <= ONE_PIECE and not self.account.asks_first:
+        elif "chunking" in offers and len(message) <= ONE_PIECE and self._may_chunk:
             give = self._dialogue.in_one_piece
         else:
             give = self._dialogue.in_two_pieces
         self.trail.phase = Phase.MAIL
         options = _options(offers, message, (sender, recipient))
         return give(self.trail, f"MAIL FROM:<{sender}>{options}", f"RCPT TO:<{recipient}>", message)
+
+    @property
+    def _may_chunk(self) -> bool:
+        return not self.account.asks_first and (self.account.host, self.account.port) not in _chunkless
+
+    def takes_no_chunks(self) -> None:
+        """Note for this process that the server does not keep what it offers."""
+        _chunkless.add((self.account.host, self.account.port))
 
     def abandon(self) -> None:
         """Close at once, without a word to the server."""

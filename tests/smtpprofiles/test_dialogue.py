@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from smtpprofiles import sender
+from smtpprofiles import sender, session
 from smtpprofiles.account import Phase, Security, SendResult, SendStatus, SmtpAccount
 from tests.servers import MAIL_SERVER
 
@@ -36,6 +36,7 @@ class Server:
 
     def __init__(self, offers: str, steps: list[Step], *, then: str, ca: trustme.CA | None) -> None:
         self._offers, self._steps, self._then = offers, steps, then
+        self._later = steps
         self._context = None
         if ca is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,6 +48,10 @@ class Server:
         self.connections = 0
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
+
+    def then_speaks(self, steps: list[Step]) -> None:
+        """On every connection after the first one."""
+        self._later = steps
 
     def close(self) -> None:
         self._ended.set()
@@ -71,7 +76,8 @@ class Server:
         talk.sendall(b"220 here\r\n")
         lines = ["here", *self._offers.split()]
         greeting = "".join(f"250{' ' if line is lines[-1] else '-'}{line}\r\n" for line in lines)
-        for end, packets in [(b"\r\n", [greeting.encode()]), *self._steps]:
+        steps = self._steps if self.connections == 1 else self._later
+        for end, packets in [(b"\r\n", [greeting.encode()]), *steps]:
             read = b""
             while not read.endswith(end):
                 if not (more := talk.recv(65_536)):
@@ -191,6 +197,21 @@ def test_a_text_that_was_not_written_to_its_end_was_not_taken(serve, ca, then, e
 
     assert (result.status, result.phase, result.error_class) == (T, Phase.DATA, error_class)
     assert server.connections == 1
+
+
+def test_a_server_that_offers_chunks_and_knows_none_gets_the_mail_without(serve, monkeypatch):
+    monkeypatch.setattr(session, "_chunkless", set())
+    unknown = b"502 5.5.2 unknown command\r\n"
+    server = serve(ONE, (ALL, [OK, OK, unknown * 4]))
+    careful = [(DATA, [OK + OK + GO]), (DOT, [OK])]
+    server.then_speaks(careful)
+
+    first, second = hand_in(), hand_in()
+
+    assert [first.status, second.status] == [SendStatus.ACCEPTED] * 2
+    assert "does not know BDAT" in first.transcript
+    assert "BDAT" not in second.transcript
+    assert server.received.count(b"BDAT") == 1
 
 
 @pytest.mark.parametrize("is_long", [False, True])
