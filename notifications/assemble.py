@@ -43,10 +43,12 @@ class Letter:
 
     def in_locale(self, wanted: str) -> Words:
         """Return the words for de-AT: those, else those for de, else the template's own."""
+        own = self.words[0]
+        if len(self.words) == 1:
+            return own
         by_locale = {each.locale.lower(): each for each in reversed(self.words)}
         exact = wanted.replace("_", "-").lower()
         language = exact.partition("-")[0]
-        own = self.words[0]
         if own.locale.lower() == exact:
             return own
         return by_locale.get(exact) or by_locale.get(language) or own

@@ -8,24 +8,22 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn, cast
 
 from django.core.exceptions import ValidationError
 from liquid import BoundTemplate, Environment, RenderContext
 from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.utils import ReadOnlyChainMap
 
-from . import liquid_filters, liquid_json, liquid_library
-from .liquid_places import PLACE, Place
+from . import liquid_filters, liquid_json, liquid_library, liquid_straight
+from .liquid_places import Place
+from .liquid_values import Values
 
 Kind = Literal["text", "html", "json"]
 
 MAX_SOURCE = 100_000  # characters
 MAX_MARKUP = 2_000  # characters of one {{ … }} or {% … %}
-MAX_DEPTH = 32  # of values inside values
 SECONDS = 1.0  # for one render
 
 _TEXT = ("content", "output", "illegal", "comment", "#")
@@ -87,6 +85,10 @@ class _Context(RenderContext):
 class _Template(BoundTemplate):
     context_class = _Context
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.steps = liquid_straight.steps(self.nodes)
+
 
 class _Environment(Environment):
     template_class = _Template
@@ -121,13 +123,16 @@ _ENVIRONMENTS: dict[Kind, Environment] = {
 def render(source: str, context: Mapping[str, Any], *, kind: Kind, place: Place | None = None) -> str:
     """Return the text of a template; HTML and JSON have every value escaped. A missing value is empty.
 
-    `context` holds JSON-like values: mappings, lists, texts, numbers, dates. With a `place`, money, numbers
-    and dates are written as people there write them. Raises TemplateFault.
+    `context` holds JSON-like values: mappings, lists, texts, numbers, dates; or it is the Values that several
+    templates share. With a `place`, money, numbers and dates are written as people there write them.
+    Raises TemplateFault.
     """
     if "{" not in source:
         return source
+    values = context if isinstance(context, Values) else Values(context, place)
     try:
-        return _compiled(source, kind).render(_plain(context) | {PLACE: place})
+        template = _compiled(source, kind)
+        return liquid_straight.render(template, template.steps, values)
     except TemplateFault:
         raise
     except Exception as error:
@@ -184,10 +189,10 @@ def check(source: str) -> None:
 
 
 @lru_cache(maxsize=512)
-def _compiled(source: str, kind: Kind) -> BoundTemplate:
+def _compiled(source: str, kind: Kind) -> _Template:
     refuse_markup(source)
     try:
-        return _ENVIRONMENTS[kind].from_string(_MARKUP.sub(_quote_offset, source))
+        return cast(_Template, _ENVIRONMENTS[kind].from_string(_MARKUP.sub(_quote_offset, source)))
     except Exception as error:
         _fail(error)
 
@@ -233,23 +238,3 @@ def _fail(error: Exception) -> NoReturn:
     elif isinstance(error, RecursionError):
         detail = "too many levels inside one another"
     raise TemplateFault(detail, line=line) from error
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Return a copy made of plain values only, so that no template reaches into an object."""
-    if value is None or type(value) in _PLAIN:
-        return value
-    if depth > MAX_DEPTH:
-        raise TemplateFault("the values are nested too deeply.")
-    if isinstance(value, liquid_json.Exact):
-        return liquid_json.Exact(_plain(dict(value), depth), value.text)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, str):  # a subclass may claim to be safe HTML
-        return str.__str__(value) if type(value).__str__ is str.__str__ else "".join(value)
-    raise TemplateFault(f"a {type(value).__name__} cannot be shown in a template.")
-
-
-_PLAIN = frozenset([str, int, float, bool, Decimal, datetime, date])

@@ -31,6 +31,7 @@ class Place:
     zone: tzinfo
 
 
+@lru_cache(maxsize=512)
 def place(locale: str, zone: str, *, otherwise: str = DEFAULT) -> Place:
     """Return the place; what is unknown there is the `otherwise` locale, and UTC."""
     return Place(known_locale(locale) or known_locale(otherwise) or Locale("en", "US"), _zone(zone))
@@ -62,8 +63,17 @@ def _zone(name: str) -> tzinfo:
 
 def money(amount: Decimal, currency: str, place: Place) -> str:
     """Write an amount exactly: its currency's decimals, or more where it came with more."""
+    return _money(str(amount), currency, place)
+
+
+# Subject, text and HTML of a mail name the same amounts and dates, and Babel takes its time. By their text:
+# 1.0 and 1.00 are equal, and are not written alike.
+@lru_cache(maxsize=1024)
+def _money(amount: str, currency: str, place: Place) -> str:
     with localcontext(EXACT):
-        text = numbers.format_currency(amount, currency, locale=place.locale, decimal_quantization=False)
+        text = numbers.format_currency(
+            Decimal(amount), currency, locale=place.locale, decimal_quantization=False
+        )
     symbol = numbers.get_currency_symbol(currency, place.locale)
     # CLDR: letters are kept apart from digits. Babel does not do it.
     return re.sub(rf"{re.escape(symbol)}(?=\d)", f"{symbol}\xa0", text) if symbol[-1:].isalpha() else text
@@ -71,14 +81,24 @@ def money(amount: Decimal, currency: str, place: Place) -> str:
 
 def number(value: Decimal, decimals: int, place: Place) -> str:
     """Write a number with exactly so many decimals."""
+    return _number(str(value), decimals, place)
+
+
+@lru_cache(maxsize=1024)
+def _number(value: str, decimals: int, place: Place) -> str:
     pattern = copy(place.locale.decimal_formats[None])
     pattern.frac_prec = (decimals, decimals)
     with localcontext(EXACT):
-        return str(pattern.apply(value, place.locale))
+        return str(pattern.apply(Decimal(value), place.locale))
 
 
 def date_text(moment: datetime | date | time, pattern: str, place: Place | None) -> str:
     """Write a date or time by a strftime pattern, with the names of the place, or by its own short … full."""
+    return _date_text(moment, repr(moment), pattern, place)
+
+
+@lru_cache(maxsize=1024)
+def _date_text(moment: datetime | date | time, _as_written: str, pattern: str, place: Place | None) -> str:
     locale = place.locale if place else Locale("en", "US")
     if pattern in _NAMED:
         style = cast(Literal["short", "medium", "long", "full"], pattern)

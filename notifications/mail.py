@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from . import liquid, mime, opt_out
 from .assemble import Letter, Words
 from .destinations import Notification
 from .liquid_places import Place, known_locale, place
+from .liquid_values import Values
 
 MAX_SUBJECT = 250  # characters; longer ones are cut by every reader
 
@@ -43,12 +45,12 @@ def compose(
         raise liquid.TemplateFault(notification.fault or "there is no email template.")
     words, at = in_place(notification.letter, context)
     link = opt_out.link(notification.opt_out_of, recipient) if notification.opt_out_of else ""
-    context = {**context, "unsubscribe": {"url": link}}
+    values = Values({**context, "unsubscribe": {"url": link}}, at)
     headers = [
-        ("Subject", _one_line(liquid.render(words.subject, context, kind="text", place=at))),
+        ("Subject", _one_line(liquid.render(words.subject, values, kind="text"))),
         ("From", mime.mailbox(sender.from_address, sender.from_name)),
         ("To", mime.mailbox(recipient)),
-        ("Date", format_datetime(now)),
+        ("Date", _date(now)),
         # The same at every try, so that the other side can tell a repetition.
         ("Message-ID", f"<{public_id}@{mime.mailbox(sender.from_address).rpartition('@')[2]}>"),
         ("Auto-Submitted", "auto-generated"),
@@ -57,9 +59,13 @@ def compose(
     ]
     if sender.reply_to:
         headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
-    text = liquid.render(words.text, context, kind="text", place=at)
-    html = liquid.render(words.html, context, kind="html", place=at) if words.html else ""
+    text = liquid.render(words.text, values, kind="text")
+    html = liquid.render(words.html, values, kind="html") if words.html else ""
     return mime.write(headers, text=text, html=html)
+
+
+# A look takes some dozens of deliveries at one moment.
+_date = lru_cache(maxsize=8)(format_datetime)
 
 
 def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
@@ -78,5 +84,7 @@ def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:
 
 def _one_line(text: str) -> str:
     """A line break or control character in a token's value must not start another header."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    line = " ".join(text.split())
     return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 1]}…"

@@ -1,6 +1,7 @@
 """Leaving the mails of a subscription: the signed link, its headers (RFC 2369, RFC 8058), and what it does."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 from django.core import signing
@@ -11,6 +12,7 @@ from .models import OptOut, Subscription
 from .withdraw import withdraw
 
 _SALT = "notifications.opt_out"
+_TOKEN = "TOKEN"  # noqa: S105 - where one goes
 REASON = "The recipient has opted out of this subscription."
 
 
@@ -24,8 +26,19 @@ class Wish:
 
 def link(subscription_id: int, address: str) -> str:
     """Return the URL by which this recipient leaves; it never expires, since mails are kept for years."""
-    token = signing.dumps([subscription_id, address.lower()], salt=_SALT)
-    return f"{settings.BASE_URL.rstrip('/')}{reverse('unsubscribe', args=[token])}"
+    token = _signer(settings.SECRET_KEY).sign_object([subscription_id, address.lower()])
+    return f"{settings.BASE_URL.rstrip('/')}{_path().replace(_TOKEN, token)}"
+
+
+@lru_cache(maxsize=4)
+def _signer(key: str) -> signing.TimestampSigner:
+    """What `signing.dumps` makes anew each time."""
+    return signing.TimestampSigner(key=key, salt=_SALT)
+
+
+@lru_cache(maxsize=1)
+def _path() -> str:
+    return reverse("unsubscribe", args=[_TOKEN])
 
 
 def headers(url: str) -> list[tuple[str, str]]:

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import connection
 
-from events import ids
+from events import ids, prepared
 
 from . import envelope, liquid, mail, secret_values
 from .destinations import Notification, Sender
@@ -20,6 +20,13 @@ from .parameters import ParameterFault
 from .transports.base import Message
 
 log = structlog.get_logger(__name__)
+
+
+_STORE = """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
+   SELECT * FROM json_to_recordset(%s::json) AS r(
+     delivery_id bigint, delivery_created_at timestamptz, body text, headers jsonb, query jsonb)
+   ON CONFLICT DO NOTHING"""
+_PAYLOAD = json.JSONDecoder(parse_float=Decimal)
 
 
 class Unrenderable(Exception):  # noqa: N818 - named for the fact
@@ -91,7 +98,7 @@ def _render(
 
 def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
     """Return the values that templates see: the payload's own, and the core tokens. Mappings only."""
-    payload: Mapping[str, Any] = json.loads(claimed.data or "{}", parse_float=Decimal)
+    payload: Mapping[str, Any] = _PAYLOAD.decode(claimed.data or "{}")
     return {
         **payload,
         "event": {
@@ -104,11 +111,16 @@ def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:
             "source": claimed.event_source,
         },
         "owner": {"name": settings.OWNER_NAME},
-        "now": {
-            "date": now.date().isoformat(),
-            "time": now.strftime("%H:%M"),
-            "datetime": envelope.timestamp(now.astimezone(UTC)),
-        },
+        "now": _now(now),
+    }
+
+
+@lru_cache(maxsize=8)
+def _now(now: datetime) -> Mapping[str, str]:
+    return {
+        "date": now.date().isoformat(),
+        "time": now.strftime("%H:%M"),
+        "datetime": envelope.timestamp(now.astimezone(UTC)),
     }
 
 
@@ -124,11 +136,4 @@ def store(rendered: list[tuple[Claimed, Message]]) -> None:
         }
         for claimed, message in rendered
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """INSERT INTO notifications_renderedbody (delivery_id, delivery_created_at, body, headers, query)
-               SELECT * FROM json_to_recordset(%s::json) AS r(
-                 delivery_id bigint, delivery_created_at timestamptz, body text, headers jsonb, query jsonb)
-               ON CONFLICT DO NOTHING""",
-            [msgspec.json.encode(rows).decode()],
-        )
+    prepared.run(_STORE, [msgspec.json.encode(rows).decode()])

@@ -38,6 +38,8 @@ class SmtpAccount:
     timeout_seconds: float = 15.0  # a wall clock over a whole mail, connecting included
     connect_seconds: float = 10.0  # of it, until there is a connection
     mails_per_connection: int = 100
+    # The text leaves once the recipient is agreed on: another round trip, and fewer ends that nobody knows.
+    asks_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import vet
 from .account import Account, Authentication, ProviderAccount, Security, SmtpAccount
+from .choices import OnUnknown
 from .oauth import TokenGrant
 from .providers import Kind
 from .rotation import owner
@@ -38,6 +39,7 @@ def account_of(profile: "SmtpProfile") -> Account:
         timeout_seconds=profile.timeout_seconds,
         connect_seconds=profile.connect_seconds,
         mails_per_connection=profile.mails_per_connection,
+        asks_first=profile.on_unknown == OnUnknown.HOLD,
     )
 
 

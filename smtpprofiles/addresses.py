@@ -1,6 +1,7 @@
 """Email addresses as SMTP's envelope takes them."""
 
 import re
+from functools import lru_cache
 
 import idna
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ class NotTakenHere(Exception):  # noqa: N818 - named for the fact
         )
 
 
+@lru_cache(maxsize=4096)
 def envelope_address(address: str) -> str:
     """An address with its domain in ASCII; ValueError says what is wrong.
 

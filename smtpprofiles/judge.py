@@ -24,7 +24,7 @@ def judge_reply(code: int, reply: bytes, trail: Trail) -> SendResult:
     """The result that a server's reply stands for, given how far the conversation has come."""
     text = trail.mask(reply.decode("utf-8", "replace")).replace("\n", " ").strip()
     found = _ENHANCED.match(text)
-    enhanced = found.group(1) if found else ""
+    enhanced = found[1] if found else ""
     status, error_class = _judge_code(code, enhanced, trail.phase)
     return SendResult(
         status=status,

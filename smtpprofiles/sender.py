@@ -12,6 +12,7 @@ from . import rotation
 from .account import Phase, SendResult, SendStatus, SmtpAccount
 from .addresses import NotTakenHere, envelope_address
 from .deadline import Deadline
+from .dialogue import ChunksNotTaken
 from .guard import AddressRefused
 from .judge import judge_error, judge_reply
 from .oauth import TokenGrant, TokenRefused, TokenUnavailable, access_token, forget
@@ -20,6 +21,7 @@ from .trail import Trail
 
 SESSION_AGE = 300.0  # seconds
 IDLE_AGE = 20.0  # seconds
+LOOK_EVERY = 1.0  # seconds between looks for idle connections that nobody takes any more
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -29,6 +31,7 @@ class _Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: defaultdict[SmtpAccount, list[SmtpSession]] = defaultdict(list)
+        self._looked_at = 0.0
 
     def take(self, account: SmtpAccount) -> SmtpSession | None:
         with self._lock:
@@ -36,24 +39,19 @@ class _Sessions:
             return idle.pop() if idle else None
 
     def give_back(self, session: SmtpSession) -> None:
-        now = time.monotonic()
-        session.used_at = now
+        session.used_at = now = time.monotonic()
+        left: list[SmtpSession] = []
         with self._lock:
-            self._idle[session.account].append(session)
-            stale = [
-                kept
-                for sessions in self._idle.values()
-                for kept in sessions
-                if now - kept.used_at > IDLE_AGE or now - kept.opened_at > SESSION_AGE
-            ]
-            stale += (
-                [session]
-                if session.mails >= session.account.mails_per_connection and session not in stale
-                else []
-            )
-            for kept in stale:
-                self._idle[kept.account].remove(kept)
-        for kept in stale:
+            if now - self._looked_at > LOOK_EVERY:
+                self._looked_at = now
+                left += [kept for idle in self._idle.values() for kept in idle if not _is_fresh(kept, now)]
+                for kept in left:
+                    self._idle[kept.account].remove(kept)
+            if session.mails < session.account.mails_per_connection and _is_fresh(session, now):
+                self._idle[session.account].append(session)
+            else:
+                left.append(session)
+        for kept in left:
             _leave(kept)
 
     def drop(self, account: SmtpAccount | None) -> None:
@@ -62,6 +60,10 @@ class _Sessions:
             dropped = [session for key in accounts for session in self._idle.pop(key, [])]
         for session in dropped:
             _leave(session)
+
+
+def _is_fresh(session: SmtpSession, now: float) -> bool:
+    return now - session.used_at <= IDLE_AGE and now - session.opened_at <= SESSION_AGE
 
 
 def _leave(session: SmtpSession) -> None:
@@ -127,17 +129,25 @@ class _Talk:
 
     def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
         kept = self._session
-        if kept is not None:
+        while True:
+            session = self._session = self._session or _new_session(self._account, self._trail)
             try:
-                return kept.hand_in(message, sender=sender, recipient=recipient)
+                return session.hand_in(message, sender=sender, recipient=recipient)
+            except ChunksNotTaken:  # once: it is not offered any again
+                self._give_up_chunks(session)
             except (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError):
-                if self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
+                if session is not kept or self._trail.phase is not Phase.MAIL or self._trail.deadline.is_cut:
                     raise
                 # It closed in the very moment, and has seen nothing of this mail.
-                _note_gone(kept, self._trail)
-        self._session = None
-        self._session = _new_session(self._account, self._trail)
-        return self._session.hand_in(message, sender=sender, recipient=recipient)
+                _note_gone(session, self._trail)
+            self._session = None
+
+    def _give_up_chunks(self, session: SmtpSession) -> None:
+        """Go on anew, as the text may have been read as commands; this process offers that server no chunks again."""
+        session.takes_no_chunks()
+        self._trail.note("the server offers CHUNKING and does not know BDAT; connecting anew, without it")
+        self._trail.phase = Phase.CONNECT
+        session.abandon()
 
     def end(self, *, keep: bool) -> None:
         if self._session is None:
@@ -163,11 +173,11 @@ def close(account: SmtpAccount | None = None) -> None:
 
 
 def on_the_wire(message: bytes) -> bytes:
-    """The message as DATA takes it: CRLF line ends only, leading dots doubled, the closing dot added."""
-    lines = _LINE_END.split(message)
-    if lines[-1] == b"":
-        lines.pop()
-    return b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines) + b".\r\n"
+    """The message with CRLF line ends only, the last line's included."""
+    ends = message.count(b"\r\n")
+    if not (message.count(b"\n") == message.count(b"\r") == ends):
+        message = _LINE_END.sub(b"\r\n", message)
+    return message if message.endswith(b"\r\n") or not message else message + b"\r\n"
 
 
 def _kept_session(account: SmtpAccount, trail: Trail) -> SmtpSession | None:
@@ -175,10 +185,8 @@ def _kept_session(account: SmtpAccount, trail: Trail) -> SmtpSession | None:
     session = _sessions.take(account)
     if session is None:
         return None
-    now = time.monotonic()
-    fresh = now - session.used_at <= IDLE_AGE and now - session.opened_at <= SESSION_AGE
     session.begin(trail)
-    if fresh and session.alive():
+    if _is_fresh(session, time.monotonic()) and session.alive():
         return session
     _note_gone(session, trail)
     return None

@@ -1,10 +1,10 @@
 """One connection to one mail server: Django's own SMTP backend with our socket, CA, clock and transcript."""
 
-import select
 import smtplib
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,14 @@ from django.core.mail.backends.smtp import EmailBackend
 from . import guard
 from .account import Phase, Security, SmtpAccount
 from .addresses import NotTakenHere
+from .dialogue import ONE_PIECE, Dialogue
 from .tls import client_context
 from .trail import Trail, xoauth2
 
 # A connection that served so recently is asked for no sign of life: that would be a fifth of a mail's round trips.
 TRUSTED_SECONDS = 2.0
+# Servers that offer CHUNKING and do not know it, by host and port: there are next to none.
+_chunkless: set[tuple[str, int]] = set()
 
 
 class _GuardedSmtp(smtplib.SMTP):
@@ -130,6 +133,7 @@ class SmtpSession(EmailBackend):
         self.address = ""
         self.opened_at = self.used_at = time.monotonic()
         self.mails = 0
+        self._dialogue: Dialogue | None = None
 
     @property
     def connection_class(self) -> Any:
@@ -146,82 +150,56 @@ class SmtpSession(EmailBackend):
         """Take up the session for one mail: what is said goes to this trail, and its clock runs."""
         self.trail = trail
         if self.connection is not None and self.connection.sock is not None:
-            trail.deadline.watch(self.connection.sock)
+            trail.deadline.watch_lent(self.connection.sock)
             trail.address = self.address
             trail.phase = Phase.GREETING
 
     def alive(self) -> bool:
         """Whether the kept connection may be used: nothing came unasked, and after a pause it answers."""
-        if self.connection is None or self.connection.sock is None or self._has_unasked(self.connection.sock):
+        if self._dialogue is None or not self._dialogue.is_silent:
             return False
         if time.monotonic() - self.used_at < TRUSTED_SECONDS:
             return True
         try:
-            return self.connection.noop()[0] == 250
-        except (OSError, smtplib.SMTPException):
+            return self._dialogue.answers(self.trail)
+        except smtplib.SMTPException:
             return False
 
-    @staticmethod
-    def _has_unasked(sock: socket.socket) -> bool:
-        """What a server says unasked is that it closes, or closing itself."""
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-
     def hand_in(self, message: bytes, *, sender: str, recipient: str) -> tuple[int, bytes]:
-        """Give one message for one recipient to the server, and return its last reply, good or bad.
+        """Give one message (CRLF line ends) for one recipient to the server; return its last reply, good or bad.
 
         `trail.phase` is the step that the reply belongs to. Raises addresses.NotTakenHere.
         """
         smtp = self.connection
         assert smtp is not None, "open() first"
         smtp.ehlo_or_helo_if_needed()
-        options = self._options(message, (sender, recipient))
-        commands = {
-            Phase.MAIL: f"MAIL FROM:<{sender}>{options}",
-            Phase.RCPT: f"RCPT TO:<{recipient}>",
-            Phase.DATA: "DATA",
-        }
-        # All at once where the server takes that (RFC 2920): a mail is then two round trips, not four. Whoever
-        # gets a refusal back closes the connection, so nothing is ever sent after an answer that was not read.
-        is_piped = smtp.has_extn("pipelining")
+        if self._dialogue is None:
+            assert smtp.sock is not None, "open() first"
+            self._dialogue = Dialogue(smtp.sock)
+        offers = smtp.esmtp_features
+        if "pipelining" not in offers:
+            give = self._dialogue.in_steps
+        elif "chunking" in offers and len(message) <= ONE_PIECE and self._may_chunk:
+            give = self._dialogue.in_one_piece
+        else:
+            give = self._dialogue.in_two_pieces
         self.trail.phase = Phase.MAIL
-        if is_piped:
-            self._say(*commands.values())
-        for phase, command in commands.items():
-            self.trail.phase = phase
-            if not is_piped:
-                self._say(command)
-            code, text = smtp.getreply()
-            if code != 354 if phase is Phase.DATA else not 200 <= code <= 299:
-                return code, text
-        self.trail.phase = Phase.MESSAGE
-        self.trail.client(f"({len(message)} bytes of message)")
-        smtp.send(message)
-        return smtp.getreply()
+        options = _options(offers, message, (sender, recipient))
+        return give(self.trail, f"MAIL FROM:<{sender}>{options}", f"RCPT TO:<{recipient}>", message)
 
-    def _say(self, *commands: str) -> None:
-        assert self.connection is not None, "open() first"
-        for command in commands:
-            self.trail.client(command)
-        self.connection.send("".join(f"{command}\r\n" for command in commands))
+    @property
+    def _may_chunk(self) -> bool:
+        return not self.account.asks_first and (self.account.host, self.account.port) not in _chunkless
 
-    def _options(self, message: bytes, addresses: tuple[str, ...]) -> str:
-        smtp = self.connection
-        assert smtp is not None, "open() first"
-        smtp.command_encoding = "ascii"
-        options = " BODY=8BITMIME" if not message.isascii() and smtp.has_extn("8bitmime") else ""
-        if smtp.has_extn("size"):
-            options += f" SIZE={len(message)}"
-        for address in addresses:
-            if not address.isascii():
-                if not smtp.has_extn("smtputf8"):
-                    raise NotTakenHere(address)
-                smtp.command_encoding = "utf-8"
-        return options + (" SMTPUTF8" if smtp.command_encoding == "utf-8" else "")
+    def takes_no_chunks(self) -> None:
+        """Note for this process that the server does not keep what it offers."""
+        _chunkless.add((self.account.host, self.account.port))
 
     def abandon(self) -> None:
         """Close at once, without a word to the server."""
+        # Lent sockets are taken back before they are closed.
+        self.trail.deadline.let_go()
+        self._dialogue = None
         for connection in (self.connection, self._partial_connection):
             if connection is not None:
                 connection.close()
@@ -230,8 +208,23 @@ class SmtpSession(EmailBackend):
     def quit(self) -> None:
         """Take leave of the server, waiting for it two seconds at most."""
         if self.connection is not None and self.connection.sock is not None:
+            # Not lent: smtplib closes it.
+            self.trail.deadline.watch(self.connection.sock)
             self.connection.sock.settimeout(2)
         try:
             self.close()
         except (OSError, smtplib.SMTPException):
             self.abandon()
+
+
+def _options(offers: Mapping[str, str], message: bytes, addresses: tuple[str, ...]) -> str:
+    """What is said of a mail with its sender."""
+    options = " BODY=8BITMIME" if not message.isascii() and "8bitmime" in offers else ""
+    if "size" in offers:
+        options += f" SIZE={len(message)}"
+    for address in addresses:
+        if not address.isascii():
+            if "smtputf8" not in offers:
+                raise NotTakenHere(address)
+            return f"{options} SMTPUTF8"
+    return options

@@ -3,6 +3,7 @@
 import smtplib
 import socket
 import ssl
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -75,7 +76,8 @@ def run(account: SmtpAccount, timeline: Timeline, *, recipient: str, message: by
         trail.hide(token)
         if account.security.value == "tls":
             trail.begins_with_tls()
-        session = SmtpSession(account, token=token)
+        # Step by step, for whoever reads it.
+        session = SmtpSession(replace(account, asks_first=True), token=token)
         session.begin(trail)
         try:
             session.open()

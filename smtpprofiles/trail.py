@@ -1,6 +1,7 @@
 """What is known of one conversation with a mail server: how far it came, and what was said."""
 
 import base64
+from functools import lru_cache
 
 from .account import Phase, SmtpAccount
 from .deadline import Deadline
@@ -18,17 +19,11 @@ class Trail:
         self._lines: list[str] = []
         self._size = 0
         self._username = account.username
-        self._secrets: list[str] = []
-        self.hide(account.password)
+        self._secrets = _spellings(account.username, account.password)
 
     def hide(self, secret: str) -> None:
         """From now on show neither this secret nor the ways in which a login spells it."""
-        if not secret:
-            return
-        plain = f"\0{self._username}\0{secret}"
-        spellings = (plain, xoauth2(self._username, secret), secret)
-        self._secrets += [base64.b64encode(text.encode()).decode() for text in spellings]
-        self._secrets.append(secret)
+        self._secrets += _spellings(self._username, secret)
 
     def client(self, line: str) -> None:
         """Note what we said; everything but the method's name is hidden while logging in."""
@@ -39,8 +34,9 @@ class Trail:
 
     def server(self, code: int, text: bytes) -> None:
         """Note what the server said."""
-        for line in text.decode("utf-8", "replace").split("\n"):
-            self._add(f"S: {code} {self.mask(line)}")
+        said = self.mask(text.decode("utf-8", "replace"))
+        for line in said.split("\n") if "\n" in said else (said,):
+            self._add(f"S: {code} {line}")
 
     def note(self, line: str) -> None:
         """Note what happened outside the dialogue."""
@@ -60,6 +56,15 @@ class Trail:
         self._size += len(line) + 1
         if self._size <= _TRANSCRIPT_LIMIT:
             self._lines.append(line)
+
+
+@lru_cache(maxsize=256)
+def _spellings(username: str, secret: str) -> tuple[str, ...]:
+    """The ways in which a login spells a secret; as it is comes last."""
+    if not secret:
+        return ()
+    spellings = (f"\0{username}\0{secret}", xoauth2(username, secret), secret)
+    return (*(base64.b64encode(text.encode()).decode() for text in spellings), secret)
 
 
 def xoauth2(username: str, token: str) -> str:

@@ -43,7 +43,11 @@ class EmailTransport(Transport):
             detail=_sentence(result),
             address=result.address,
             response_body=result.transcript,
-            retry_after=retry_after(result.retry_after or None, status=result.code or 0, now=clock.now()),
+            retry_after=(
+                retry_after(result.retry_after, status=result.code or 0, now=clock.now())
+                if result.retry_after
+                else None
+            ),
             provider_id=result.provider_id,
             started_at=started_at,
             duration=timedelta(seconds=time.monotonic() - start),

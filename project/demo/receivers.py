@@ -29,7 +29,14 @@ def receivers(
         https = stack.enter_context(HttpsSink(ca=ca, hosts=hosts, script=hooks.answer))
         ways = [https.connect_to(host) for host in hosts]
         for name, profile in configuration.profiles.items():
-            sink = SmtpSink(ca=ca, host=profile.host, username=profile.username, password=profile.password)
+            sink = SmtpSink(
+                ca=ca,
+                host=profile.host,
+                username=profile.username,
+                password=profile.password,
+                pipelines=True,
+                chunks=True,
+            )
             stack.enter_context(sink)
             stack.enter_context(mailbox.emptied_from(sink, name))
             ways.append(f"{profile.host}:{profile.port}=127.0.0.1:{sink.port}")

@@ -19,8 +19,12 @@ SHARE = 0.02  # of the commands of a conversation
 @pytest.mark.parametrize(
     "count", [pytest.param(300, id="300"), pytest.param(10_000, id="10000", marks=pytest.mark.chaos)]
 )
+@pytest.mark.parametrize("in_one_piece", [False, True])
 @pytest.mark.timeout(1800)
-def test_mails_through_one_profile_arrive_in_order_while_connections_are_dropped(catalog, smtp_sink, count):
+def test_mails_through_one_profile_arrive_in_order_while_connections_are_dropped(
+    catalog, smtp_sink, count, in_one_piece
+):
+    smtp_sink.pipelines = smtp_sink.chunks = in_one_piece
     SmtpProfileFactory(timeout_seconds=5)
     EmailSubscriptionFactory(
         queue=QueueFactory(is_ordered=True),

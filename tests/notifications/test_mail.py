@@ -313,3 +313,20 @@ def test_a_layout_of_their_name_that_does_not_fit_stops_nothing(types):
     EmailLayout.objects.create(name=letters.LAYOUT, html="{{ content }}{{ invoice.nothing }}")
     call_command("sync_catalog", stdout=StringIO())
     assert not EmailTemplate.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ '1.0' | number }} {{ '1.00' | number }}", "1.0 1.00"),
+        (
+            "{{ at | date: '%H:%M %Z', 'UTC' }} {{ at | date: '%H:%M %Z', 'Europe/London' }}",
+            "14:03 UTC 14:03 GMT",
+        ),
+    ],
+)
+def test_what_is_equal_is_not_written_alike(source, expected):
+    assert (
+        liquid.render(source, {"at": "2026-11-22T14:03:09Z"}, kind="text", place=place("en-US", ""))
+        == expected
+    )

@@ -66,6 +66,8 @@ class Command(BaseCommand):
             password=options["password"],
             script=lambda command, _: self._reply(command, options),
             port=options["port"],
+            pipelines=True,
+            chunks=True,
         )
         try:
             sink.start()

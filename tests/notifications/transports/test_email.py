@@ -46,6 +46,14 @@ def refuse(command, reply):
     return lambda said, _argument: reply if said == command else ""
 
 
+# What a server says that it takes: a command at a time, several, the text with them.
+OFFERS = ["", "PIPELINING", "PIPELINING CHUNKING"]
+
+
+def offer(sink, offers):
+    sink.pipelines, sink.chunks = "PIPELINING" in offers, "CHUNKING" in offers
+
+
 def lead_here(settings, sink):
     settings.OUTBOUND_CONNECT_TO = [f"{MAIL_SERVER}:587=127.0.0.1:{sink.port}"]
 
@@ -106,7 +114,7 @@ def test_a_global_email_login_never_leaks_into_a_profile(settings, account):
     assert "AUTH" not in outcome.response_body.replace("250 AUTH", "")
 
 
-@pytest.mark.parametrize("pipelines", [False, True])
+@pytest.mark.parametrize("offers", OFFERS)
 @pytest.mark.parametrize(
     ("command", "reply", "verdict", "error_class"),
     [
@@ -124,9 +132,9 @@ def test_a_global_email_login_never_leaks_into_a_profile(settings, account):
     ],
 )
 def test_a_refusal_is_judged_by_its_step_and_code(
-    smtp_sink, transport, command, reply, verdict, error_class, pipelines
+    smtp_sink, transport, command, reply, verdict, error_class, offers
 ):
-    smtp_sink.pipelines = pipelines
+    offer(smtp_sink, offers)
     smtp_sink.script = refuse(command, reply)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (verdict, error_class)
@@ -203,17 +211,28 @@ def test_tls_towards_a_plain_port_blocks_the_channel(settings, account):
     assert "Check that port and security belong together" in outcome.detail
 
 
-@pytest.mark.parametrize("pipelines", [False, True])
+@pytest.mark.parametrize("offers", OFFERS[:2])
 @pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT"])
-def test_a_connection_lost_before_the_message_is_tried_again(smtp_sink, transport, command, pipelines):
-    smtp_sink.pipelines = pipelines
+def test_a_connection_lost_before_the_message_is_tried_again(smtp_sink, transport, command, offers):
+    offer(smtp_sink, offers)
     smtp_sink.script = refuse(command, DROP)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "reset")
     assert "closed the connection" in outcome.detail
 
 
-def test_a_connection_lost_after_the_message_may_have_delivered(smtp_sink, transport):
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_a_connection_lost_once_all_is_out_in_one_piece_may_have_delivered(smtp_sink, transport, command):
+    offer(smtp_sink, OFFERS[2])
+    smtp_sink.script = refuse(command, DROP)
+    outcome = transport.send(MESSAGE)
+    assert (outcome.verdict, outcome.error_class) == (Verdict.UNKNOWN, "reset")
+    assert "may have accepted it" in outcome.detail
+
+
+@pytest.mark.parametrize("offers", OFFERS)
+def test_a_connection_lost_after_the_message_may_have_delivered(smtp_sink, transport, offers):
+    offer(smtp_sink, offers)
     smtp_sink.script = refuse("DATA", DROP)
     outcome = transport.send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (Verdict.UNKNOWN, "reset")
@@ -272,9 +291,9 @@ def test_a_refused_connection_is_tried_again(settings, account):
     assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "connect")
 
 
-@pytest.mark.parametrize("pipelines", [False, True])
-def test_one_connection_serves_many_mails(smtp_sink, transport, pipelines):
-    smtp_sink.pipelines = pipelines
+@pytest.mark.parametrize("offers", OFFERS)
+def test_one_connection_serves_many_mails(smtp_sink, transport, offers):
+    offer(smtp_sink, offers)
     for number in range(5):
         assert transport.send(replace(MESSAGE, id=f"dlv_{number}")).verdict is Verdict.DELIVERED
     assert {mail.connection for mail in smtp_sink.mails} == {smtp_sink.mails[0].connection}
@@ -375,7 +394,9 @@ def test_an_international_domain_goes_out_in_ascii(smtp_sink, transport):
     assert smtp_sink.mails[0].recipients == ("ada@xn--bcher-kva.example",)
 
 
-def test_a_text_cannot_end_itself_and_speak_smtp(smtp_sink, transport):
+@pytest.mark.parametrize("offers", OFFERS)
+def test_a_text_cannot_end_itself_and_speak_smtp(smtp_sink, transport, offers):
+    offer(smtp_sink, offers)
     smuggled = "\r\n.\r\nMAIL FROM:<eve@example.com>\r\nRCPT TO:<eve@example.com>\r\nDATA\r\n"
     for ending in ("\r\n", "\n", "\r"):
         body = TEXT + smuggled.replace("\r\n", ending)
