@@ -14,7 +14,7 @@ from anymail.message import AnymailRecipientStatus
 from .sigv4 import Sigv4
 
 
-class EmailBackend(AnymailRequestsBackend):
+class EmailBackend(AnymailRequestsBackend):  # type: ignore[misc]  # it comes without types
     """What anymail asks of a backend, for one account and region."""
 
     esp_name = "Amazon SES"
@@ -49,7 +49,7 @@ class EmailBackend(AnymailRequestsBackend):
         return dict.fromkeys(message.to, status)
 
 
-class Payload(RequestsPayload):
+class Payload(RequestsPayload):  # type: ignore[misc]  # it comes without types
     """The mail as it is: none of its fields is taken apart."""
 
     base_message_attrs: tuple[Any, ...] = ()

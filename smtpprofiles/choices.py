@@ -5,7 +5,6 @@ from django.db import models
 from .account import Authentication, Security
 from .providers import Kind
 
-
 # The fields of a profile that are kept encrypted, and never shown.
 SECRETS = (
     "password", "oauth_client_secret", "oauth_refresh_token",
