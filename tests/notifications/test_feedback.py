@@ -194,7 +194,7 @@ def test_what_resend_reports_carries_the_signature_of_svix(sent):
             "data": {"email_id": "re-1", "to": ["reader@example.com"], "created_at": "2026-11-23T10:00:00.000Z",
                      "tags": {"delivery": sent.public_id},
                      "headers": [{"name": "X-Message-ID", "value": f"<{sent.public_id}@example.com>"}],
-                     "bounce": {"type": "Permanent", "subType": "General", "message": "550 5.1.1 unknown"}}}  # fmt: skip
+                     "bounce": {"type": "Permanent", "subType": "General", "message": "550 5.1.1 gone"}}}  # fmt: skip
     body, now = json.dumps(told), datetime.now(UTC)
     other = "whsec_" + base64.b64encode(b"o" * 24).decode()
 
@@ -335,7 +335,8 @@ def test_opt_outs_are_listed_and_taken_back_by_the_api(api):
 def test_feedback_addresses_are_managed_by_the_api_as_in_the_console(api):
     def call(method: str, path: str, body: Any) -> Any:
         send = getattr(api, method)
-        answer = send(f"/api/v1/feedback-addresses/{path}", json.dumps(body), content_type="application/json")
+        given = {"data": json.dumps(body), "content_type": "application/json"} if body is not None else {}
+        answer = send(f"/api/v1/feedback-addresses/{path}", **given)
         return answer.status_code, answer.json() if answer.content else None
 
     smtp, mailgun = SmtpProfileFactory(), SmtpProfileFactory(is_default=False, kind="mailgun")
@@ -425,6 +426,40 @@ class TestConsole:
 
         wrong = console.get(f"{url}?event_type={sent.event.type_id}&event=evt_none").content.decode()
         assert "There is no event evt_none." in wrong
+
+    def test_an_email_subscription_sends_its_mail_to_whoever_asks(self, sent, console, smtp_sink):
+        subscription = sent.subscription
+        page = reverse("admin:notifications_subscription_change", args=[subscription.pk])
+        answer = console.get(page).content.decode()
+        assert "Send test to me…" in answer
+        assert "One request to its endpoint" not in answer
+        go = console.post(
+            reverse("admin:notifications_subscription_do", args=[subscription.pk, "send_test_to_me"])
+        )
+        url = reverse("admin:notifications_subscription_test_mail", args=[subscription.pk])
+        assert (go.status_code, go.headers["Location"]) == (302, url)
+
+        own = SmtpProfileFactory(name="Own", is_default=False, from_address="own@example.com")
+        subscription.profile = own
+        subscription.save()
+        subscription.email_template.event_types.set([sent.event.type])
+        before = len(smtp_sink.mails)
+        code = sent.event.type.code
+        answer = console.post(url, {"event_type": code, "event": sent.event.public_id}).content.decode()
+        assert "The test was sent to admin@example.com" in answer
+        assert "By the profile Own" in answer
+        assert len(smtp_sink.mails) == before + 1
+        mail = smtp_sink.mails[-1]
+        assert (mail.sender, mail.recipients) == ("own@example.com", ("admin@example.com",))
+        assert mail.parsed()["Subject"].startswith("[Test] ")
+        assert "List-Unsubscribe" in mail.parsed()
+        wrong = console.post(url, {"event_type": code, "event": "evt_none"}).content.decode()
+        assert "Nothing was sent. There is no event evt_none." in wrong
+        get_user_model().objects.update(email="")
+        assert "Your user has no email address" in console.post(url, {"event_type": code}).content.decode()
+        assert len(smtp_sink.mails) == before + 1
+        [entry] = AuditEntry.objects.filter(action="emailtemplate.test")
+        assert f"as {subscription} sends it" in entry.subject
 
     def test_a_feedback_url_is_shown_once(self, sent, console):
         add = reverse("admin:notifications_feedbackaddress_add")
