@@ -14,7 +14,7 @@ MAILING = frozenset({FeedbackAddress.Provider.SMTP, FeedbackAddress.Provider.AMA
 
 def is_for(source: FeedbackAddress, request: HttpRequest) -> bool:
     """Whether a request holds a bounce mail, or this address takes nothing else."""
-    return request.content_type == TYPE or source.provider in MAILING
+    return request.content_type == TYPE or source.reporter in MAILING
 
 
 def take_in(source: FeedbackAddress, request: HttpRequest) -> HttpResponse:

@@ -78,7 +78,7 @@ def feedback(request: HttpRequest, token: str) -> HttpResponse:
         events = list(_read(source, request))
     except _UNREADABLE as error:
         return _refusal(source, error)
-    who = feed.Source(profile=source.profile, provider=source.provider, keeps_opens=source.keeps_opens)
+    who = feed.Source(profile=source.profile, provider=source.reporter, keeps_opens=source.keeps_opens)
     feed.take(who, [report for event in events if (report := _report(event))])
     return HttpResponse(status=200)
 
@@ -97,10 +97,10 @@ def _refusal(source: FeedbackAddress, error: Exception) -> HttpResponse:
 
 
 def _read(source: FeedbackAddress, request: HttpRequest) -> Iterable[Any]:
-    kind, key_name = _READERS[source.provider], _KEYS.get(Provider(source.provider), "")
-    if source.provider in FeedbackAddress.SIGNING and not source.signing_key:
+    kind, key_name = _READERS[source.reporter], _KEYS.get(source.reporter, "")
+    if source.reporter in FeedbackAddress.SIGNING and not source.signing_key:
         raise AnymailConfigurationError(key_name)
-    if source.provider == Provider.RESEND and not svix_signature.is_signed(
+    if source.reporter == Provider.RESEND and not svix_signature.is_signed(
         source.signing_key, request.headers, request.body
     ):
         raise AnymailWebhookValidationFailure

@@ -119,7 +119,8 @@ def _send(request: HttpRequest, row: Subscription, chosen: dict[str, Any]) -> sp
     if not user.email:
         raise specimen.NoSpecimen("Your user has no email address. Add it under Users, then try again.")
     profile_id = Profiles.read().choose(row.profile_id, chosen["event_type"].pk)
-    profile = SmtpProfile.objects.defer(*SmtpProfile.secrets()).filter(pk=profile_id).first()
+    profiles = SmtpProfile.objects.defer(*SmtpProfile.secrets())
+    profile = profiles.filter(pk=profile_id).first() if profile_id else None
     if profile is None or row.email_template is None:
         raise specimen.NoSpecimen("No SMTP profile is chosen for it: make one the default, or name one here.")
     return specimen.send(

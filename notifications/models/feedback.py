@@ -39,8 +39,8 @@ class FeedbackAddress(models.Model):
         max_length=20,
         choices=Provider,
         blank=True,
-        help_text="Whose reports they are. A profile of a provider says it itself; for an SMTP server choose the "
-        "provider whose server it is, or bounce mails.",
+        help_text="Whose reports they are. Leave it empty: a provider's profile says it, and for an SMTP server "
+        "bounce mails are taken. Only for the SMTP server of a provider, choose that provider.",
     )
     # The token itself is shown once; who reads this table cannot report anything.
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -59,6 +59,13 @@ class FeedbackAddress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()} for {self.profile}"
+
+    @property
+    def reporter(self) -> Provider:
+        """Whose reports are read: its profile may have become another one's."""
+        kind = self.profile.kind
+        is_providers = kind in self.Provider.values and kind != self.Provider.SMTP
+        return self.Provider(kind if is_providers else self.provider)
 
     def clean(self) -> None:
         """The provider is that of the profile, where it has one."""

@@ -1,6 +1,7 @@
 """Bounces: an address refused at the door, and bounce mails that come later, from four mail systems."""
 
 import io
+import json
 import time
 from typing import Any
 
@@ -54,7 +55,7 @@ def state(sent: Delivery) -> tuple[Any, ...]:
     return sent.status, kinds, list(Suppression.objects.values_list("address", flat=True))
 
 
-UNCHANGED = ("delivered", [], [])
+UNCHANGED: tuple[str, list[str], list[str]] = ("delivered", [], [])
 GONE = ("dead", ["bounced"], ["reader@example.com"])
 
 
@@ -219,9 +220,12 @@ def test_only_bounce_mails_are_taken_where_servers_mail(sent, url):
     assert unsized.status_code == 411
     assert post("/feedback/nobody/", bounce(name=sent.public_id))[0] == 404
     SmtpProfile.objects.update(kind="postmark")
-    FeedbackAddress.objects.update(provider="postmark")
     assert post(url, bounce(name=sent.public_id))[0] == 415
     assert state(sent) == UNCHANGED
+    # The address follows its profile to the provider.
+    told = {"RecordType": "Bounce", "Type": "Transient", "ID": 4, "Email": "reader@example.com"}
+    assert post(url, json.dumps(told).encode(), "application/json")[0] == 200
+    assert DeliveryFeedback.objects.get().provider == "postmark"
 
 
 def test_the_international_form_and_encoded_recipients_are_read(sent):
