@@ -9,7 +9,6 @@ from events.publish import publish
 from notifications.engine import Engine
 from notifications.models import Delivery
 from smtpprofiles.models import SmtpProfile
-from tests.browser.test_console import page, short_connections  # noqa: F401 - fixtures
 from tests.browser.test_profile_pages import shoot
 from tests.factories import EmailSubscriptionFactory, SmtpProfileFactory
 from tests.notifications.bounces import bounce
@@ -17,7 +16,7 @@ from tests.notifications.bounces import bounce
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
-def test_amazon_ses_shows_the_fields_that_it_needs(page):  # noqa: F811
+def test_amazon_ses_shows_the_fields_that_it_needs(page):
     page.goto("/admin/smtpprofiles/smtpprofile/add/")
     page.fill("#id_name", "SES")
     page.fill("#id_from_address", "billing@example.com")
@@ -39,7 +38,7 @@ def test_amazon_ses_shows_the_fields_that_it_needs(page):  # noqa: F811
     )  # fmt: skip
 
 
-def test_a_bounce_is_traced_from_the_address_to_the_server_that_said_so(page, catalog, smtp_sink):  # noqa: F811
+def test_a_bounce_is_traced_from_the_address_to_the_server_that_said_so(page, catalog, smtp_sink):
     SmtpProfileFactory(name="Billing", bounce_address="bounces@example.com")
     subscription = EmailSubscriptionFactory(name="Invoices", address="reader@example.com")
     subscription.email_template.event_types.set([catalog["invoice.posted"]])
