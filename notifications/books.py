@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from events.ids import uuid7
 
-from . import breaker, circuits, judge, ration
+from . import breaker, circuits, judge, ration, refused_address
 from .breaker import DISABLED, Answer
 from .claim import Lease
 from .destinations import LONGEST_SEND
@@ -146,6 +146,7 @@ class Books:
         if +self._unused:
             ration.give_back(+self._unused)
         self._unused.clear()
+        refused_address.follow(results)
 
     def _tell_circuits(self) -> None:
         """Write down how ailing destinations fare; disable those that have failed for days."""

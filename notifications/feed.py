@@ -13,20 +13,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from events import ids
+from smtpprofiles.models import SmtpProfile
 
 from . import opt_out
-from .models import Delivery, DeliveryFeedback, FeedbackAddress, Suppression
+from .gone import is_elsewhere, is_gone
+from .models import Delivery, DeliveryFeedback, Suppression
 from .suppress import suppress
 
 Kind = DeliveryFeedback.Kind
 # What a person did: kept only where the administrator says so.
 _PRIVATE = frozenset({Kind.OPENED, Kind.CLICKED})
 _OUR_MESSAGE = re.compile(r"<?(dlv_[0-9a-z]+)@")
-# How a report is known to be for good, where the provider gives its cause no name: RFC 3463.
-_PERMANENT = re.compile(r"\b5\.[01]\.\d+\b|\b5\d\d[ -]5\.1\.")
-_TEMPORARY = re.compile(
-    r"\b4\.\d+\.\d+\b|\b(?:soft|transient|temporary|mailbox (?:is )?full)\b", re.IGNORECASE
-)
+_TEMPORARY = re.compile(r"\b(?:soft|transient|temporary|mailbox (?:is )?full)\b", re.IGNORECASE)
 _WORDS = {
     Kind.BOUNCED: "Bounced",
     Kind.REJECTED: "Refused by the provider",
@@ -44,31 +42,45 @@ class Report:
     cause: str = ""  # invalid, bounced, timed_out, blocked, spam, unsubscribed, other
     message_id: str = ""
     event_id: str = ""
+    said_by: str = ""  # empty: the provider
     occurred_at: datetime | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Who reports."""
+
+    profile: SmtpProfile
+    provider: str  # FeedbackAddress.Provider
+    keeps_opens: bool = False
+    # A provider is believed by its secret; a mail can be written by anybody, and must name one of ours.
+    is_known: bool = True
+
+
 @transaction.atomic
-def take(source: FeedbackAddress, reports: list[Report]) -> int:
+def take(source: Source, reports: list[Report]) -> int:
     """Keep the reports that are new, and act on them; return how many there were."""
     return sum(_take_one(source, report) for report in reports)
 
 
-def _take_one(source: FeedbackAddress, report: Report) -> bool:
+def _take_one(source: Source, report: Report) -> bool:
     if report.kind not in Kind.values or not report.recipient:
         return False
     kind = Kind(report.kind)
     if kind in _PRIVATE and not source.keeps_opens:
         return False
-    delivery = _delivery(report)
+    delivery = find(report)
     row, is_new = DeliveryFeedback.objects.get_or_create(
-        profile_id=source.profile_id,
+        profile_id=source.profile.pk,
         event_id=_event_id(report),
         defaults={
             "delivery": delivery,
             "provider": source.provider,
             "kind": kind,
-            "is_permanent": kind == Kind.BOUNCED and _is_permanent(report),
+            "is_permanent": kind == Kind.BOUNCED
+            and (source.is_known or delivery is not None)
+            and _is_permanent(report),
             "recipient": report.recipient[:320],
             "detail": report.detail.replace("\0", "")[:2000],
             "message_id": report.message_id[:255],
@@ -76,11 +88,11 @@ def _take_one(source: FeedbackAddress, report: Report) -> bool:
         },
     )
     if is_new:
-        _follow(row)
+        _follow(row, source, report)
     return is_new
 
 
-def _follow(row: DeliveryFeedback) -> None:
+def _follow(row: DeliveryFeedback, source: Source, report: Report) -> None:
     """Let the delivery say what became of it, and mail a dead or annoyed address no more."""
     kind, delivery = Kind(row.kind), row.delivery
     if kind in _WORDS and delivery:
@@ -91,13 +103,17 @@ def _follow(row: DeliveryFeedback) -> None:
         )
     if kind == Kind.UNSUBSCRIBED and delivery:
         opt_out.leave(opt_out.Wish(delivery.subscription_id, row.recipient.lower()))
-    if kind == Kind.COMPLAINED:
-        suppress(row.recipient, reason=Suppression.Reason.COMPLAINED, detail=row.detail, delivery=delivery)
-    elif row.is_permanent:
-        suppress(row.recipient, reason=Suppression.Reason.BOUNCED, detail=row.detail, delivery=delivery)
+    reason = None
+    if kind == Kind.COMPLAINED and (source.is_known or delivery):
+        reason = Suppression.Reason.COMPLAINED
+    elif row.is_permanent and source.profile.suppresses_bounces:
+        reason = Suppression.Reason.BOUNCED
+    if reason:
+        who = report.said_by or row.get_provider_display()
+        suppress(row.recipient, reason=reason, detail=row.detail, delivery=delivery, said_by=who)
 
 
-def _delivery(report: Report) -> Delivery | None:
+def find(report: Report) -> Delivery | None:
     """Return the delivery that a report is about; a report that names another recipient is about none."""
     named = str(report.metadata.get("delivery") or "")
     found = _OUR_MESSAGE.match(report.message_id)
@@ -107,9 +123,9 @@ def _delivery(report: Report) -> Delivery | None:
 
 
 def _is_permanent(report: Report) -> bool:
-    if _TEMPORARY.search(report.detail):
+    if _TEMPORARY.search(report.detail) or is_elsewhere(report.detail):
         return False
-    return report.cause in ("invalid", "bounced") or bool(_PERMANENT.search(report.detail))
+    return report.cause in ("invalid", "bounced") or is_gone(report.detail)
 
 
 def _event_id(report: Report) -> str:

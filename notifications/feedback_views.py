@@ -31,8 +31,10 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from . import feed
-from .feedback_address import SIGNED, hashed
+from smtpprofiles.models import SmtpProfile
+
+from . import bounce_views, feed, svix_signature
+from .feedback_address import hashed
 from .models import FeedbackAddress
 
 log = structlog.get_logger(__name__)
@@ -49,38 +51,59 @@ _READERS: dict[str, Any] = {
     Provider.SENDGRID: sendgrid.SendGridTrackingWebhookView,
     Provider.SPARKPOST: sparkpost.SparkPostTrackingWebhookView,
 }
+# What anymail calls the key of those whose signatures it checks; Resend's it leaves to a package of its own.
+_KEYS = {Provider.MAILERSEND: "signing_secret", Provider.MAILGUN: "webhook_signing_key"}
+
+# Anymail trusts the provider's form; what does not have it raises any of the last ones.
+_UNREADABLE = (
+    AnymailWebhookValidationFailure, AnymailConfigurationError,
+    ValueError, KeyError, TypeError, AttributeError, IndexError,
+)  # fmt: skip
 
 
 @csrf_exempt
 @require_http_methods(["POST", "HEAD", "GET"])
 def feedback(request: HttpRequest, token: str) -> HttpResponse:
     """Take in reports. 404 for a token that is none of ours, 400 for what cannot be read or is not signed."""
-    source = FeedbackAddress.objects.filter(token_hash=hashed(token)).first()
+    addresses = FeedbackAddress.objects.select_related("profile").defer(*SmtpProfile.secrets("profile__"))
+    source = addresses.filter(token_hash=hashed(token)).first()
     if source is None:
         return HttpResponse("No such address.", status=404, content_type="text/plain")
     if request.method != "POST":
         # Some providers look whether it answers before they take the URL.
         return HttpResponse("Post reports here.", content_type="text/plain")
+    if bounce_views.is_for(source, request):
+        return bounce_views.take_in(source, request)
     try:
         events = list(_read(source, request))
-    except AnymailWebhookValidationFailure:
-        log.warning("feedback is not signed by the provider", profile=source.profile_id)
-        return HttpResponse("The signature does not fit.", status=400, content_type="text/plain")
-    except AnymailConfigurationError:
-        log.warning("feedback cannot be read: the signing key is missing", profile=source.profile_id)
-        return HttpResponse("The signing key is missing here.", status=400, content_type="text/plain")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        # Anymail trusts the provider's form; what does not have it raises any of these.
-        log.warning("feedback cannot be read", profile=source.profile_id, error=type(error).__name__)
-        return HttpResponse("This cannot be read.", status=400, content_type="text/plain")
-    feed.take(source, [report for event in events if (report := _report(event))])
+    except _UNREADABLE as error:
+        return _refusal(source, error)
+    who = feed.Source(profile=source.profile, provider=source.reporter, keeps_opens=source.keeps_opens)
+    feed.take(who, [report for event in events if (report := _report(event))])
     return HttpResponse(status=200)
 
 
+def _refusal(source: FeedbackAddress, error: Exception) -> HttpResponse:
+    if isinstance(error, AnymailWebhookValidationFailure):
+        log.warning("feedback is not signed by the provider", profile=source.profile_id)
+        text = "The signature does not fit."
+    elif isinstance(error, AnymailConfigurationError):
+        log.warning("feedback cannot be read: the signing key is missing", profile=source.profile_id)
+        text = "The signing key is missing here."
+    else:
+        log.warning("feedback cannot be read", profile=source.profile_id, error=type(error).__name__)
+        text = "This cannot be read."
+    return HttpResponse(text, status=400, content_type="text/plain")
+
+
 def _read(source: FeedbackAddress, request: HttpRequest) -> Iterable[Any]:
-    kind, key_name = _READERS[source.provider], SIGNED.get(Provider(source.provider), "")
-    if key_name and not source.signing_key:
+    kind, key_name = _READERS[source.reporter], _KEYS.get(source.reporter, "")
+    if source.reporter in FeedbackAddress.SIGNING and not source.signing_key:
         raise AnymailConfigurationError(key_name)
+    if source.reporter == Provider.RESEND and not svix_signature.is_signed(
+        source.signing_key, request.headers, request.body
+    ):
+        raise AnymailWebhookValidationFailure
     # The secret is in the URL: a second one, by HTTP Basic, is not asked for.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnymailInsecureWebhookWarning)

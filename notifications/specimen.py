@@ -19,7 +19,7 @@ from smtpprofiles.models import SmtpProfile
 from . import audit, liquid, mail, rendering, sample
 from .assemble import letter_of
 from .destinations import Directory, Notification, Unusable
-from .models import EmailTemplate
+from .models import EmailTemplate, Subscription
 from .retry import Schedule
 from .transports.base import Message, Outcome, Verdict
 
@@ -80,9 +80,13 @@ def send(
     event_type: EventType,
     event_id: str = "",
     locale: str = "",
+    subscription: Subscription | None = None,
 ) -> Sent:
-    """Mail it to somebody now, marked as a test; return how it went. Raises NoSpecimen."""
-    notification = _notification(template)
+    """Mail it to somebody now, marked as a test; return how it went. Raises NoSpecimen.
+
+    As `subscription` sends it, where one is given.
+    """
+    notification = _notification(template, subscription)
     if notification.letter:
         words = tuple(replace(each, subject=f"[Test] {each.subject}") for each in notification.letter.words)
         notification = replace(notification, letter=replace(notification.letter, words=words))
@@ -101,16 +105,20 @@ def send(
         directory.close()
         SmtpProfile.keep_new_refresh_tokens()
     name = f"{template} to {recipient} by {profile}"
+    if subscription:
+        name = f"{name}, as {subscription} sends it"
     audit.record(actor, "emailtemplate.test", [name], f"{outcome.verdict}: {outcome.detail}"[:500])
     return Sent(recipient=recipient, profile=profile.name, outcome=outcome)
 
 
-def _notification(template: EmailTemplate) -> Notification:
+def _notification(template: EmailTemplate, subscription: Subscription | None = None) -> Notification:
     try:
         letter = letter_of(template)
     except ValidationError as error:
         raise NoSpecimen(" ".join(error.messages)) from error
     allows = template.subscriptions.filter(allows_opt_out=True).order_by("pk")
+    if subscription:
+        allows = allows.filter(pk=subscription.pk)
     return Notification(
         queue="",
         is_paused=False,

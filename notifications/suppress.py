@@ -15,13 +15,19 @@ def suppress(
     reason: Suppression.Reason,
     detail: str = "",
     delivery: Delivery | None = None,
+    said_by: str = "",
     actor: audit.Actor | None = None,
 ) -> bool:
     """Mail this address no more, and take back what waits for it. False: it was suppressed already."""
     row, is_new = Suppression.objects.get_or_create(
         address=address.strip().lower(),
         released_at=None,
-        defaults={"reason": reason, "detail": detail[:2000], "delivery": delivery},
+        defaults={
+            "reason": reason,
+            "detail": detail[:2000],
+            "delivery": delivery,
+            "said_by": said_by[:200],
+        },
     )
     if is_new:
         follow(row, actor)
@@ -30,6 +36,8 @@ def suppress(
 
 def follow(row: Suppression, actor: audit.Actor | None = None) -> None:
     """Do what a new suppression asks for: take back what waits, and write down who did it."""
+    row.created_by = audit.name_of(actor or System())
+    row.save(update_fields=["created_by"])
     label = Suppression.Reason(row.reason).label
     # Mails keep their recipient as it was written.
     written = row.delivery.recipient if row.delivery else row.address

@@ -49,7 +49,10 @@ class ProviderAccount:
     kind: str  # smtpprofiles.providers.Kind
     key: str = field(repr=False)
     secret: str = field(default="", repr=False)  # where there are two
+    token: str = field(default="", repr=False)  # with temporary credentials
     domain: str = ""  # Mailgun
+    region: str = ""  # Amazon SES
+    bounces_to: str = ""  # where the provider mails what did not arrive; empty: the From address
     url: str = ""  # empty: the provider's own
     sender: str = ""
     timeout_seconds: float = 15.0

@@ -5,6 +5,12 @@ from django.db import models
 from .account import Authentication, Security
 from .providers import Kind
 
+# The fields of a profile that are kept encrypted, and never shown.
+SECRETS = (
+    "password", "oauth_client_secret", "oauth_refresh_token",
+    "provider_key", "provider_secret", "provider_token",
+)  # fmt: skip
+
 
 class KindChoice(models.TextChoices):
     """What takes the mail of a profile."""
@@ -17,6 +23,7 @@ class KindChoice(models.TextChoices):
     SPARKPOST = Kind.SPARKPOST.value, "SparkPost"
     MAILJET = Kind.MAILJET.value, "Mailjet"
     SENDGRID = Kind.SENDGRID.value, "SendGrid"
+    AMAZON_SES = Kind.AMAZON_SES.value, "Amazon SES"
 
 
 class SecurityChoice(models.TextChoices):

@@ -23,9 +23,9 @@ def fieldsets(kind: str, authentication: str) -> list[Fieldset]:
         (None, {"fields": ["name"]}),
         ("Where", {"fields": where(kind)}),
         ("Login", {"fields": login(kind, authentication)}),
-        ("From", {"fields": ["from_name", "from_address", "reply_to"]}),
+        ("From", {"fields": ["from_name", "from_address", "reply_to", *bounces(kind)]}),
         ("Limits", {"fields": limits(kind)}),
-        ("State", {"fields": ["is_default", "is_active", "fallback", "on_unknown"]}),
+        ("State", {"fields": ["is_default", "is_active", "fallback", "on_unknown", "suppresses_bounces"]}),
     ]
 
 
@@ -33,17 +33,25 @@ def where(kind: str) -> list[str]:
     """The fields that say where its mail goes."""
     if kind not in PROVIDERS:
         return ["kind", "host", "port", "security", "ca_certificate"]
-    domain = ["provider_domain"] if PROVIDERS[Kind(kind)].needs_domain else []
-    return ["kind", *domain, "provider_url"]
+    provider = PROVIDERS[Kind(kind)]
+    domain = ["provider_domain"] if provider.needs_domain else []
+    region = ["provider_region"] if provider.needs_region else []
+    return ["kind", *domain, *region, "provider_url"]
 
 
 def login(kind: str, authentication: str) -> list[str]:
     """The fields that say as whom."""
     if kind in PROVIDERS:
         second = ["new_provider_secret"] if PROVIDERS[Kind(kind)].secret else []
-        return ["new_provider_key", *second]
+        third = ["new_provider_token"] if PROVIDERS[Kind(kind)].token else []
+        return ["new_provider_key", *second, *third]
     ways: Mapping[str, list[str]] = {way.value: fields for way, fields in _LOGIN.items()}
     return ["authentication", *ways.get(authentication, ways[Authentication.PASSWORD.value])]
+
+
+def bounces(kind: str) -> list[str]:
+    """The field that says where bounce mails go, where a profile may say so."""
+    return ["bounce_address"] if kind not in PROVIDERS or PROVIDERS[Kind(kind)].mails_bounces else []
 
 
 def limits(kind: str) -> list[str]:

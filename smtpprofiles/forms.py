@@ -36,6 +36,7 @@ class SmtpProfileForm(_ModelForm):
     new_oauth_refresh_token = _secret("Refresh token")
     new_provider_key = _secret("API key")
     new_provider_secret = _secret("Secret key")
+    new_provider_token = _secret("Session token", f"Only with temporary credentials. {KEEPS}")
 
     class Meta:
         model = SmtpProfile

@@ -1,19 +1,12 @@
 """One HTTPS POST to a server that an administrator named: guarded, verified, bounded, never redirected."""
 
-import http.client
-import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
-from . import guard, proxy
 from .deadline import Deadline
-from .tls import client_context
-
-BODY_LIMIT = 64 * 1024  # bytes of an answer that are read; a longer one is none
+from .https_session import BODY_LIMIT, GuardedSession, Lost, Unreached, current
 
 
 class Unreachable(Exception):  # noqa: N818 - named for the fact
@@ -37,71 +30,27 @@ def post(
     url: str, *, body: bytes, headers: Mapping[str, str], seconds: float, ca_certificate: str = ""
 ) -> HttpsAnswer:
     """POST once and return the answer, within `seconds` in all. Unreachable, or Misconfigured, says why not."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 443
-    target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+    host = urlsplit(url).hostname or ""
     try:
-        context = client_context("https", ca_certificate, settings.OUTBOUND_CA_BUNDLE)
-    except (ssl.SSLError, OSError) as error:
+        session = GuardedSession(ca_certificate)
+    except (ssl.SSLError, OSError, ValueError) as error:
         raise Misconfigured(f"The CA certificate to trust for {host} cannot be read.") from error
-    late = Unreachable(f"{host} did not answer within {seconds:.1f} seconds.")
-    with Deadline(seconds) as deadline:
-        connection = http.client.HTTPSConnection(host, port, context=context)
+    with session, Deadline(seconds) as deadline:
+        current.begin(deadline, seconds)
         try:
-            connection.sock = _connect(host, port, context, deadline)
-            connection.request("POST", target, body, {**headers, "Connection": "close"})
-            response = connection.getresponse()
-            content = response.read(BODY_LIMIT + 1)
-            answer = HttpsAnswer(
-                status=response.status,
-                fields={name.lower(): value for name, value in response.getheaders()},
-                content=content,
-            )
-        except (TimeoutError, http.client.HTTPException, OSError) as error:
-            if not deadline.finish() or isinstance(error, TimeoutError):
-                raise late from error
-            raise Unreachable(_why(host, error)) from error
+            response = session.request("POST", url, data=body, headers=dict(headers))
+            is_cut = current.is_cut
+        except (Unreached, Lost) as error:
+            if error.error_class == "timeout":
+                raise Unreachable(f"{host} did not answer within {seconds:.1f} seconds.") from error
+            kind = Misconfigured if error.error_class == "address_refused" else Unreachable
+            raise kind(str(error)) from error
         finally:
-            connection.close()
-        if not deadline.finish():
-            raise late
-    if len(content) > BODY_LIMIT:
+            current.end()
+    if is_cut:
         raise Unreachable(f"The answer of {host} has more than {BODY_LIMIT:,} bytes.")
-    return answer
-
-
-def _connect(host: str, port: int, context: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:
-    setting = "OUTBOUND_ALLOWED_NETWORKS"
-    try:
-        sock = guard.connect(
-            host,
-            port,
-            timeout=deadline.remaining(),
-            allowed_networks=guard.networks(settings.OUTBOUND_ALLOWED_NETWORKS, setting),
-            connect_to=guard.connect_to_map(settings.OUTBOUND_CONNECT_TO),
-            setting=setting,
-            proxy=proxy.parse(settings.OUTBOUND_PROXY),
-        )
-    except guard.AddressRefused as error:
-        raise Misconfigured(str(error)) from error
-    try:
-        deadline.watch(sock)
-        # From here on the deadline alone bounds it, and a drip of bytes as well.
-        sock.settimeout(None)
-        return context.wrap_socket(sock, server_hostname=host)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _why(host: str, error: Exception) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"The name {host} was not resolved: {error.strerror}."
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The certificate of {host} is not trusted: {error.verify_message}."
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "it broke off").replace("_", " ").lower()
-        return f"The TLS handshake with {host} failed: {reason}."
-    if isinstance(error, OSError) and error.strerror:
-        return f"No answer from {host}: {error.strerror}."
-    return f"{host} broke off, or answered with something that is not HTTP."
+    return HttpsAnswer(
+        status=response.status_code,
+        fields={name.lower(): value for name, value in response.headers.items()},
+        content=response.content,
+    )

@@ -7,11 +7,11 @@ from django.db.models import Q
 from . import rotation, vet
 from .account import Account, Authentication, Security
 from .accounts import account_of
-from .choices import AuthenticationChoice, KindChoice, OnUnknown, SecurityChoice
+from .choices import SECRETS, AuthenticationChoice, KindChoice, OnUnknown, SecurityChoice
 from .encryption import EncryptedTextField
 from .providers import PROVIDERS, Kind
 from .tls import validate_ca_certificate
-from .validators import ascii_only, one_line, validate_host, validate_https_url
+from .validators import ascii_only, one_line, validate_host, validate_https_url, validate_region
 
 
 class SmtpProfile(models.Model):
@@ -22,7 +22,7 @@ class SmtpProfile(models.Model):
         max_length=10,
         choices=KindChoice,
         default=KindChoice.SMTP,
-        help_text="An SMTP server, or the API of a provider. Amazon SES: its SMTP server, port 587, STARTTLS.",
+        help_text="An SMTP server, or the API of a provider.",
     )
     host = models.CharField(
         "SMTP server",
@@ -40,9 +40,21 @@ class SmtpProfile(models.Model):
     security = models.CharField(max_length=8, choices=SecurityChoice, default=SecurityChoice.NONE)
     from_name = models.CharField("From name", max_length=200, blank=True, validators=[one_line])
     from_address = models.EmailField(
-        "From address", help_text="Also the envelope sender: this is where bounces go."
+        "From address", help_text="Also the envelope sender, unless “Bounces go to” names another."
     )
     reply_to = models.EmailField("Reply-To address", blank=True)
+    bounce_address = models.EmailField(
+        "Bounces go to",
+        blank=True,
+        help_text="The envelope sender (Return-Path), such as bounces@example.com, whose mail is handed to us: "
+        "docs/mail.md. Empty: the From address.",
+    )
+    suppresses_bounces = models.BooleanField(
+        "suppress addresses that do not exist",
+        default=True,
+        help_text="An address that a server says does not exist (5.1.1 and the like) gets no more mail until "
+        "it is released. Untick it where a relay says so of others, too.",
+    )
     authentication = models.CharField(
         max_length=18,
         choices=AuthenticationChoice,
@@ -78,6 +90,14 @@ class SmtpProfile(models.Model):
     oauth_refresh_token = EncryptedTextField("refresh token", blank=True, default="")
     provider_key = EncryptedTextField("API key", blank=True, default="")
     provider_secret = EncryptedTextField("secret key", blank=True, default="")
+    provider_token = EncryptedTextField("session token", blank=True, default="")
+    provider_region = models.CharField(
+        "region",
+        max_length=32,
+        blank=True,
+        validators=[validate_region],
+        help_text="Amazon SES: where the identity is verified, such as eu-central-1.",
+    )
     provider_domain = models.CharField(
         "sending domain",
         max_length=253,
@@ -210,7 +230,7 @@ class SmtpProfile(models.Model):
             models.CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),
         ]
 
-    SECRETS = ("password", "oauth_client_secret", "oauth_refresh_token", "provider_key", "provider_secret")
+    SECRETS = SECRETS
 
     @classmethod
     def secrets(cls, path: str = "") -> list[str]:

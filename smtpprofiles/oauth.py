@@ -4,6 +4,7 @@
 2. A token is kept in the memory of its process alone. It is replaced once it has a fifth of its life left,
    at most a minute; or once somebody says that it was refused (`forget`).
 3. What a server puts in place of a refresh token is used from then on, and handed to whoever owns the grant.
+   Processes that share a profile's refresh token use it in turn (refresh_turn.py).
 """
 
 import os
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from .refresh_turn import refresh
+from .rotation import profile_of
 from .token_request import Token, TokenGrant, TokenRefused, TokenUnavailable, request_token
 
 __all__ = ["TokenGrant", "TokenRefused", "TokenUnavailable", "access_token", "forget", "forget_all"]
@@ -116,11 +119,12 @@ def _run(
 ) -> None:
     asked_at = time.monotonic()
     token: Token | None = None
+    used = grant.refresh_token
     # What the others are told, should there be a bug here.
     fetch.failure = TokenUnavailable("No access token: asking for it failed.")
     try:
-        token = request_token(grant, seconds=seconds)
-        if on_new_refresh_token and token.refresh_token not in ("", grant.refresh_token):
+        token, used, is_stored = _ask(grant, kept, seconds)
+        if on_new_refresh_token and not is_stored and token.refresh_token not in ("", used):
             on_new_refresh_token(token.refresh_token)
         fetch.value, fetch.failure = token.value, None
     except (TokenRefused, TokenUnavailable) as error:
@@ -131,10 +135,19 @@ def _run(
             if token is not None:
                 margin = min(LONGEST_MARGIN, token.lifetime * MARGIN_SHARE)
                 kept.value, kept.good_until = token.value, asked_at + token.lifetime - margin
-                if token.refresh_token not in ("", grant.refresh_token):
-                    kept.replaced.add(grant.refresh_token)
+                if token.refresh_token not in ("", used):
+                    kept.replaced |= {grant.refresh_token, used}
                     kept.refresh_token = token.refresh_token
         fetch.done.set()
+
+
+def _ask(grant: TokenGrant, kept: _Kept, seconds: float) -> tuple[Token, str, bool]:
+    """Return a token, the refresh token that it cost, and whether its successor is stored already."""
+    profile = profile_of(grant.owner)
+    if profile is None or not grant.refresh_token:
+        return request_token(grant, seconds=seconds), grant.refresh_token, False
+    found = refresh(grant, profile, replaced=kept.replaced, seconds=seconds)
+    return found.token, found.used, found.is_stored
 
 
 def _start_afresh() -> None:

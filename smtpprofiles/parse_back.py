@@ -37,6 +37,7 @@ def parse_back(message: bytes, *, recipient: str, provider: Provider) -> EmailMu
     for part in parsed.iter_attachments():
         payload = part.get_payload(decode=True)
         mail.attach(part.get_filename("attachment"), cast(bytes, payload), part.get_content_type())
+    mail.original = message  # type: ignore[attr-defined]  # for a provider that takes it as it is
     # Comes back with what the provider reports later on.
     mail.metadata = {"delivery": str(parsed["Message-ID"]).strip("<>").partition("@")[0]}  # type: ignore[attr-defined]
     return mail

@@ -1,6 +1,7 @@
 """Hand in mail to a provider's API, one message for one recipient, and say exactly how it went."""
 
 import os
+import re
 import threading
 import warnings
 
@@ -17,8 +18,8 @@ from anymail.message import AnymailStatus
 
 from .account import Phase, ProviderAccount, SendResult, SendStatus
 from .deadline import Deadline
+from .https_session import GuardedSession, Lost, Unreached, current
 from .parse_back import parse_back
-from .provider_http import GuardedSession, Lost, Unreached, current
 from .providers import PROVIDERS, Kind
 
 _TEXT_LIMIT = 2_000
@@ -51,7 +52,8 @@ def send(  # noqa: PLR0911 - a decision list
             status = SendStatus.PROFILE_FAULT if error.error_class in _FAULTS else SendStatus.TEMPORARY
             return _unanswered(account, status, Phase.CONNECT, error.error_class, str(error))
         except Lost as error:
-            return _unanswered(account, SendStatus.UNKNOWN, Phase.MESSAGE, error.error_class, str(error))
+            text = f"{error} It may have the mail."
+            return _unanswered(account, SendStatus.UNKNOWN, Phase.MESSAGE, error.error_class, text)
         except AnymailRecipientsRefused as error:
             text = f"{provider.label} refused the recipient"
             return _judged(account, SendStatus.PERMANENT, error.response, text=text, error_class="recipient")
@@ -89,18 +91,27 @@ def guarded(account: ProviderAccount) -> AnymailRequestsBackend:
         options[provider.secret] = account.secret
     if provider.needs_domain:
         options["sender_domain"] = account.domain
+    if provider.token:
+        options[provider.token] = account.token
+    if provider.needs_region:
+        options["region"] = account.region
+    if provider.mails_bounces:
+        options["bounce_address"] = account.bounces_to
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnymailNotSupportedWarning)  # SendGrid: told where it is chosen
-        backend = provider.backend(
-            **options, api_url=account.url or provider.url, timeout=account.timeout_seconds
-        )
+        backend = provider.backend(**options, api_url=base_url(account), timeout=account.timeout_seconds)
     backend.session = GuardedSession()
     return backend
 
 
+def base_url(account: ProviderAccount) -> str:
+    """Where the provider's API is reached for this account."""
+    return account.url or PROVIDERS[Kind(account.kind)].url.format(region=account.region)
+
+
 def mask(account: ProviderAccount, text: str) -> str:
     """The text without the credentials, should the provider have repeated them."""
-    for secret in filter(None, (account.key, account.secret)):
+    for secret in filter(None, (account.key, account.secret, account.token)):
         text = text.replace(secret, "****")
     return text.replace("\0", "")
 
@@ -141,12 +152,18 @@ def _said(account: ProviderAccount, response: requests.Response) -> str:
 
 def _refused(account: ProviderAccount, error: AnymailRequestsAPIError) -> SendResult:
     """The result that an answer stands for which is not an acceptance."""
-    code, label = error.status_code, PROVIDERS[Kind(account.kind)].label
+    code, provider = error.status_code, PROVIDERS[Kind(account.kind)]
+    label = provider.label
     if code is None or 200 <= code <= 299:
         text = f"{label} answered {code or ''} with something that cannot be read. It may have the mail."
         return _judged(account, SendStatus.UNKNOWN, error.response, text=text, error_class="protocol")
     said = _said(account, error.response)
     text = f"{label} answered {code}{f': {said}' if said else ''}"
+    named = error.response.headers.get("x-amzn-errortype", "") + said
+    if provider.passing_words and re.search(provider.passing_words, named):
+        return _judged(account, SendStatus.TEMPORARY, error.response, text=text, error_class="http_4xx")
+    if provider.fault_words and re.search(provider.fault_words, named):
+        return _judged(account, SendStatus.PROFILE_FAULT, error.response, text=text, error_class="provider")
     if code in _OF_THE_PROFILE or 300 <= code <= 399:
         return _judged(account, SendStatus.PROFILE_FAULT, error.response, text=text, error_class="provider")
     if code in _PASSING or code >= 500:

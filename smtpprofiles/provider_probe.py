@@ -6,8 +6,9 @@ from urllib.parse import urljoin, urlsplit
 from . import provider
 from .account import ProviderAccount, SendStatus
 from .deadline import Deadline
-from .provider_http import GuardedSession, Lost, Unreached, current
+from .https_session import GuardedSession, Lost, Unreached, current
 from .providers import PROVIDERS, Kind
+from .sigv4 import Sigv4
 from .smtp_probe import vet_address
 from .timeline import Timeline
 
@@ -17,7 +18,7 @@ SETTING = "OUTBOUND_ALLOWED_NETWORKS"
 def run(account: ProviderAccount, timeline: Timeline, *, recipient: str, message: bytes) -> None:
     """Go through the steps until one fails."""
     known = PROVIDERS[Kind(account.kind)]
-    base = f"{(account.url or known.url).rstrip('/')}/"
+    base = f"{provider.base_url(account).rstrip('/')}/"
     with Deadline(account.timeout_seconds) as deadline:
         if not vet_address(timeline, urlsplit(base).hostname or "", 443, SETTING, deadline):
             return
@@ -35,10 +36,10 @@ def _ask(account: ProviderAccount, timeline: Timeline, url: str) -> bool:
     with Deadline(account.timeout_seconds) as deadline:
         current.begin(deadline, account.connect_seconds)
         try:
-            answer = session.request("GET", url, headers=_credentials(account))
+            answer = session.request("GET", url, headers=_credentials(account), auth=_signature(account))
         except (Unreached, Lost) as error:
             timeline.stop(
-                failure=str(error).removesuffix(" It may have the mail."),
+                failure=str(error),
                 advice="Check the API address, and whether a firewall lets this machine out to it.",
             )
             return False
@@ -75,8 +76,18 @@ def _send(account: ProviderAccount, timeline: Timeline, recipient: str, message:
         timeline.stop(failure=result.text, advice=advice)
 
 
+def _signature(account: ProviderAccount) -> Sigv4 | None:
+    if not PROVIDERS[Kind(account.kind)].needs_region:
+        return None
+    return Sigv4(
+        key_id=account.key, secret=account.secret, token=account.token, region=account.region, service="ses"
+    )
+
+
 def _credentials(account: ProviderAccount) -> dict[str, str]:
     known = PROVIDERS[Kind(account.kind)]
+    if known.needs_region:
+        return {}  # signed instead
     if known.check_key == "Bearer":
         return {"Authorization": f"Bearer {account.key}"}
     if known.check_key:

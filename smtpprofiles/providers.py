@@ -1,6 +1,6 @@
 """The providers whose APIs take mail, as django-anymail knows them: what each needs, and what it is like.
 
-Adding one is a row here. Amazon SES is used through its SMTP interface: its API would need boto3, which
+Adding one is a row here. Only Amazon SES has a backend of our own: anymail's needs boto3, which is large and
 opens connections of its own, past the address guard.
 """
 
@@ -16,6 +16,8 @@ from anymail.backends.resend import EmailBackend as Resend
 from anymail.backends.sendgrid import EmailBackend as SendGrid
 from anymail.backends.sparkpost import EmailBackend as SparkPost
 
+from .amazon_ses import EmailBackend as AmazonSes
+
 
 class Kind(StrEnum):
     """What takes the mail of a profile."""
@@ -28,6 +30,7 @@ class Kind(StrEnum):
     SPARKPOST = "sparkpost"
     MAILJET = "mailjet"
     SENDGRID = "sendgrid"
+    AMAZON_SES = "amazon_ses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,12 @@ class Provider:
     secret: str = ""  # and for the second one, where there are two
     key_label: str = "API key"
     needs_domain: bool = False
+    token: str = ""  # anymail's name for a session token, where there may be one
+    needs_region: bool = False  # and its requests are signed
+    mails_bounces: bool = False  # what did not arrive comes back as a mail, to an address that we may name
+    # Of a refusal: what says that the account is at fault, or that it is for now.
+    fault_words: str = ""
+    passing_words: str = ""
     # A call that changes nothing and needs the credential; empty: there is none for a key that may only send.
     check: str = ""
     check_key: str = ""  # the header that carries the key; empty: HTTP Basic, "Bearer": a bearer token
@@ -81,5 +90,12 @@ PROVIDERS = {
     Kind.SENDGRID: Provider(
         label="SendGrid", backend=SendGrid, url="https://api.sendgrid.com/v3", check="scopes",
         check_key="Bearer", keeps_message_id=True,
+    ),
+    Kind.AMAZON_SES: Provider(
+        label="Amazon SES", backend=AmazonSes, url="https://email.{region}.amazonaws.com", key="access_key_id",
+        key_label="Access key ID", secret="secret_access_key", token="session_token", needs_region=True,  # noqa: S106
+        check="v2/email/account", mails_bounces=True,
+        fault_words="AccountSuspended|SendingPaused|MailFromDomainNotVerified|is not verified",
+        passing_words="LimitExceeded|Throttling|TooManyRequests",
     ),
 }  # fmt: skip

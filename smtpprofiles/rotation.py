@@ -16,15 +16,21 @@ def owner(profile_id: int) -> str:
     return f"profile {profile_id}"
 
 
+def profile_of(grant_owner: str) -> int | None:
+    """Which profile that is; None where it is none."""
+    number = grant_owner.removeprefix("profile ")
+    return int(number) if number.isdecimal() else None
+
+
 def noting(grant_owner: str) -> Callable[[str], None] | None:
     """What to call with a new refresh token of this grant; None where nobody owns it."""
-    number = grant_owner.removeprefix("profile ")
-    if not number.isdecimal():
+    number = profile_of(grant_owner)
+    if number is None:
         return None
 
     def note(token: str) -> None:
         with _lock:
-            _waiting[int(number)] = token
+            _waiting[number] = token
 
     return note
 

@@ -18,6 +18,10 @@ ascii_only = RegexValidator(
     r"\A[\x20-\x7e]*\Z", "Mail servers take user names and passwords in plain ASCII only."
 )
 
+validate_region = RegexValidator(
+    r"\A[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z", "Write the region as Amazon does: eu-central-1, us-east-1."
+)
+
 
 def validate_host(value: str) -> None:
     """ValidationError unless the value is a host name or an address, and nothing more."""

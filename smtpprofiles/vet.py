@@ -69,6 +69,8 @@ def _provider(profile: "SmtpProfile") -> dict[str, str]:
         faults["provider_key"] = f"{provider.label} needs a value here: {provider.key_label}."
     if provider.secret and not is_there(profile, "provider_secret"):
         faults["provider_secret"] = f"{provider.label} needs its secret key, too."
+    if provider.needs_region and not profile.provider_region:
+        faults["provider_region"] = f"{provider.label} needs the region, such as eu-central-1."
     if provider.needs_domain and not profile.provider_domain:
         faults["provider_domain"] = f"{provider.label} needs the domain that is verified there."
     return faults

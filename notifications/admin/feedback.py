@@ -11,8 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.page import Page, RecordPage, at, clip, count, reason_of
-from notifications import audit, suppress
+from notifications import suppress
 from notifications.models import DeliveryFeedback, OptOut, Suppression
+from notifications.subscribe_again import subscribe_again
 from smtpprofiles.models import SmtpProfile
 
 
@@ -101,7 +102,7 @@ class SuppressionAdmin(Page[Suppression]):
 
     since, released = at("created_at", "since"), at("released_at")
     empty_help = "No address is suppressed: all of them get their mail."
-    list_display = ["address", "reason", "said", "since", "released", "released_by"]
+    list_display = ["address", "reason", "said", "said_by", "since", "created_by", "released", "released_by"]
     list_filter = [ReleasedFilter, "reason"]
     search_fields = ["address"]
     search_help_text = "Exactly: an address"
@@ -116,7 +117,17 @@ class SuppressionAdmin(Page[Suppression]):
         """What a person says of a new one, and all of an old one."""
         if obj is None:
             return ["address", "detail"]
-        return ["address", "reason", "detail", "link", "since", "released", "released_by"]
+        return [
+            "address",
+            "reason",
+            "detail",
+            "said_by",
+            "link",
+            "since",
+            "created_by",
+            "released",
+            "released_by",
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: Suppression | None = None) -> bool:
         """A record, once it is there."""
@@ -200,9 +211,6 @@ class OptOutAdmin(RecordPage[OptOut]):
     @admin.action(description="Subscribe again", permissions=["operate"])
     def subscribe_again(self, request: HttpRequest, queryset: QuerySet[OptOut]) -> HttpResponse:
         """Send them the mails again."""
-        with transaction.atomic():
-            names = [str(row) for row in queryset.select_related("subscription")]
-            audit.record(request.user, "optout.withdraw", names, reason_of(request))
-            queryset.delete()
-        self.tell(request, f"{count(len(names), 'recipient')} subscribed again.")
+        done = subscribe_again(queryset, request.user, reason_of(request))
+        self.tell(request, f"{count(done, 'recipient')} subscribed again.")
         return HttpResponseRedirect(reverse("admin:notifications_optout_changelist"))

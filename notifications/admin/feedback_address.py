@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,13 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from events.admin.page import Page, at, reason_of
 from events.admin.secret_page import show_once
 from events.admin.typed import ModelForm
-from notifications import audit, feedback_address
+from notifications import audit, bounce_views, feedback_address
 from notifications.models import FeedbackAddress
 from smtpprofiles.models import SmtpProfile
 
 _USE = (
     "Enter this URL as the address for webhooks (events, notifications) at the provider, for bounces, "
     "complaints and deliveries. Whoever knows it can report what became of your mails."
+)
+_USE_OF_MAILS = (
+    "Let the mail server that receives the mail to “Bounces go to” post each one here, as it is: in Postfix, "
+    "two lines (docs/mail.md). Whoever knows this URL can hand in mails."
 )
 
 
@@ -28,30 +33,25 @@ class FeedbackAddressForm(ModelForm[FeedbackAddress]):
         label="Signing key",
         required=False,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
-        help_text="Mailgun and MailerSend sign what they report: their signing key. Stored encrypted, never shown. "
-        "Empty keeps the stored one.",
+        help_text="Mailgun, MailerSend and Resend sign what they report: their signing key. Stored encrypted, "
+        "never shown. Empty keeps the stored one.",
     )
 
     class Meta:
         model = FeedbackAddress
         fields = ["profile", "provider", "keeps_opens"]
 
-    def clean(self) -> dict[str, Any]:
-        """A key where the provider signs."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        feedback_address.refuse_without_key(
-            cleaned.get("provider", ""),
-            cleaned.get("new_signing_key") or (self.instance.signing_key if self.instance.pk else ""),
-            field="new_signing_key",
-        )
-        return cleaned
-
-    def save(self, commit: bool = True) -> FeedbackAddress:
-        """Set the key where one was typed."""
-        if typed := self.cleaned_data["new_signing_key"]:
+    def _post_clean(self) -> None:
+        # Before the model's own check, which asks whether it is there.
+        if typed := self.cleaned_data.get("new_signing_key"):
             self.instance.signing_key = typed
-        saved: FeedbackAddress = super().save(commit)
-        return saved
+        super()._post_clean()  # type: ignore[misc]
+
+    def _update_errors(self, errors: ValidationError) -> None:
+        # What the model says of the key stands at the field that sets it.
+        if hasattr(errors, "error_dict") and "signing_key" in errors.error_dict:
+            errors.error_dict["new_signing_key"] = errors.error_dict.pop("signing_key")
+        super()._update_errors(errors)  # type: ignore[misc]
 
 
 @admin.register(FeedbackAddress)
@@ -61,7 +61,8 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
     form = FeedbackAddressForm
     created = at("created_at")
     empty_help = (
-        "Add one for each provider that reports bounces and complaints; its URL is entered at the provider."
+        "Add one for each profile of which bounces and complaints are to be known: its URL is entered at the "
+        "provider, or in the mail server that receives the bounce mails."
     )
     list_display = ["profile", "provider", "keeps_opens", "created"]
     autocomplete_fields = ["profile"]
@@ -91,8 +92,7 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
         self, request: HttpRequest, obj: FeedbackAddress, _post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the URL once."""
-        url: str = obj.shown_url  # type: ignore[attr-defined]
-        return show_once(request, self.admin_site, obj, secret=url, title="The feedback URL", use=_USE)
+        return self._show(request, obj, obj.shown_url)  # type: ignore[attr-defined]
 
     @admin.action(description="Make a new URL", permissions=["renew"])
     def new_url(self, request: HttpRequest, queryset: QuerySet[FeedbackAddress]) -> HttpResponse | None:
@@ -105,4 +105,8 @@ class FeedbackAddressAdmin(Page[FeedbackAddress]):
             url = feedback_address.renew(rows[0])
             rows[0].save(update_fields=["token_hash", "updated_at"])
             audit.record(request.user, "feedbackaddress.renew", [str(rows[0])], reason_of(request))
-        return show_once(request, self.admin_site, rows[0], secret=url, title="The feedback URL", use=_USE)
+        return self._show(request, rows[0], url)
+
+    def _show(self, request: HttpRequest, row: FeedbackAddress, url: str) -> HttpResponse:
+        use = _USE_OF_MAILS if row.provider in bounce_views.MAILING else _USE
+        return show_once(request, self.admin_site, row, secret=url, title="The feedback URL", use=use)

@@ -17,6 +17,7 @@ from notifications.parameter_form import ParameterForm
 from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
+from .mail_trial import MailTrials
 from .trial import SubscriptionTrials
 
 
@@ -67,14 +68,17 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]):
+class SubscriptionAdmin(
+    MailTrials, SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]
+):
     """Who is told what, and how."""
 
-    actions = ["pause", "resume", "send_test"]
-    buttons = ["pause", "resume", "send_test"]
+    actions = ["pause", "resume", "send_test", "send_test_to_me"]
+    buttons = ["pause", "resume", "send_test", "send_test_to_me"]
     button_help = {
         **PausablePage.button_help,
         "send_test": "One request to its endpoint, as this subscription sends it; shows each step.",
+        "send_test_to_me": "One mail with sample data or a past event, to your own address; shows how it went.",
     }
 
     form = SubscriptionForm

@@ -27,8 +27,13 @@ class SuppressionSerializer(ModelSerializer):
 
     class Meta:
         model = Suppression
-        fields = ["id", "address", "reason", "detail", "delivery", "created_at", "released_at", "released_by"]
-        read_only_fields = ["reason", "created_at", "released_at", "released_by"]
+        fields = [
+            "id", "address", "reason", "detail", "said_by", "delivery",
+            "created_at", "created_by", "released_at", "released_by",
+        ]  # fmt: skip
+        read_only_fields = [
+            "reason", "said_by", "created_at", "created_by", "released_at", "released_by"
+        ]  # fmt: skip
         validators: list[object] = []
 
     def get_delivery(self, row: Suppression) -> str | None:

@@ -12,6 +12,8 @@ from .event_types import (
     EventTypeWithCalloutView,
 )
 from .events import EventWithDeliveriesView
+from .feedback_addresses import FeedbackAddressViewSet
+from .opt_outs import OptOutViewSet
 from .preview import PreviewView
 from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
 from .subscriptions import SubscriptionViewSet
@@ -27,6 +29,8 @@ router.register("templates", TemplateViewSet)
 router.register("layouts", LayoutViewSet)
 router.register("partials", PartialViewSet)
 router.register("suppressions", SuppressionViewSet)
+router.register("opt-outs", OptOutViewSet)
+router.register("feedback-addresses", FeedbackAddressViewSet)
 
 urlpatterns = [
     re_path(r"^events/(?P<public_id>evt_\w+)/$", EventWithDeliveriesView.as_view(), name="event"),

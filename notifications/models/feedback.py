@@ -1,9 +1,11 @@
 """What became of mails after they left, and who is not to be mailed."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from notifications import svix_signature
 from smtpprofiles.encryption import EncryptedTextField
 from smtpprofiles.models import SmtpProfile
 
@@ -15,6 +17,8 @@ class FeedbackAddress(models.Model):
     """Where the provider behind a profile reports what became of its mails: a URL with a secret."""
 
     class Provider(models.TextChoices):
+        SMTP = "smtp", "Bounce mails"
+        AMAZON_SES = "amazon_ses", "Amazon SES (bounce mails)"
         BREVO = "brevo", "Brevo"
         MAILERSEND = "mailersend", "MailerSend"
         MAILGUN = "mailgun", "Mailgun"
@@ -25,11 +29,18 @@ class FeedbackAddress(models.Model):
         SENDGRID = "sendgrid", "SendGrid"
         SPARKPOST = "sparkpost", "SparkPost"
 
+    # These sign what they report.
+    SIGNING = frozenset({Provider.MAILERSEND, Provider.MAILGUN, Provider.RESEND})
+
     profile = models.OneToOneField(
         SmtpProfile, models.CASCADE, related_name="feedback_address", verbose_name="SMTP profile"
     )
     provider = models.CharField(
-        max_length=20, choices=Provider, help_text="Whose reports they are; it says how they are read."
+        max_length=20,
+        choices=Provider,
+        blank=True,
+        help_text="Whose reports they are. Leave it empty: a provider's profile says it, and for an SMTP server "
+        "bounce mails are taken. Only for the SMTP server of a provider, choose that provider.",
     )
     # The token itself is shown once; who reads this table cannot report anything.
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -48,6 +59,36 @@ class FeedbackAddress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()} for {self.profile}"
+
+    @property
+    def reporter(self) -> Provider:
+        """Whose reports are read: its profile may have become another one's."""
+        kind = self.profile.kind
+        is_providers = kind in self.Provider.values and kind != self.Provider.SMTP
+        return self.Provider(kind if is_providers else self.provider)
+
+    def clean(self) -> None:
+        """The provider is that of the profile, where it has one."""
+        kind = self.profile.kind if self.profile_id else ""
+        if kind in self.Provider.values and kind != self.Provider.SMTP:
+            if self.provider not in ("", kind):
+                label = self.Provider(kind).label
+                raise ValidationError({"provider": f"The profile is one of {label}: leave this empty."})
+            self.provider = kind
+        elif not self.provider:
+            self.provider = self.Provider.SMTP
+        if self.provider in self.SIGNING:
+            self._check_key(self.Provider(self.provider))
+
+    def _check_key(self, provider: Provider) -> None:
+        if not self.signing_key:
+            why = f"{provider.label} signs what it reports: enter its webhook signing key."
+            raise ValidationError({"signing_key": why})
+        try:
+            if provider == self.Provider.RESEND:
+                svix_signature.key_of(self.signing_key)
+        except ValueError as error:
+            raise ValidationError({"signing_key": str(error)}) from error
 
 
 class DeliveryFeedback(models.Model):
@@ -113,6 +154,10 @@ class Suppression(models.Model):
     address = models.EmailField(help_text="In small letters, as it is compared.")
     reason = models.CharField(max_length=10, choices=Reason, default=Reason.MANUAL)
     detail = models.TextField(blank=True, help_text="What was said, for whoever asks why.")
+    said_by = models.CharField(
+        max_length=200, blank=True, help_text="Which server, provider or bounce mail said so."
+    )
+    created_by = models.CharField("by whom", max_length=150, blank=True)
     delivery = models.ForeignKey(
         Delivery, models.DO_NOTHING, null=True, blank=True, related_name="+", db_constraint=False
     )

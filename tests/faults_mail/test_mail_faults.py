@@ -129,7 +129,7 @@ def test_one_refused_recipient_of_two_costs_the_other_nothing(catalog, smtp_sink
     subscription = subscribe(is_ordered=is_ordered, address="good@example.com")
     Recipient.objects.create(subscription=subscription, address="gone@example.com")
     smtp_sink.script = lambda command, argument: (
-        "550 5.1.1 no such mailbox" if command == "RCPT" and "gone@" in argument else ""
+        "550 5.7.1 not from you" if command == "RCPT" and "gone@" in argument else ""
     )
     post_invoice(catalog, 1)
     post_invoice(catalog, 2)
@@ -148,6 +148,24 @@ def test_one_refused_recipient_of_two_costs_the_other_nothing(catalog, smtp_sink
         assert Lane.objects.get(recipient="gone@example.com").blocked_by == first
     else:
         assert (second.status, verdicts(second)) == ("dead", ["rejected"])
+
+
+def test_an_address_that_does_not_exist_holds_up_no_lane(catalog, smtp_sink):
+    SmtpProfileFactory()
+    subscribe(is_ordered=True, address="gone@example.com")
+    smtp_sink.script = lambda command, _: "550 5.1.1 no such mailbox" if command == "RCPT" else ""
+    post_invoice(catalog, 1)
+    post_invoice(catalog, 2)
+
+    run()
+
+    first, second = Delivery.objects.order_by("id")
+    assert (first.status, verdicts(first)) == ("dead", ["rejected"])
+    assert first.last_error == "The message was refused for good: 550 5.1.1 no such mailbox"
+    assert (second.status, verdicts(second)) == ("cancelled", [])
+    assert second.last_error.startswith("The address is suppressed: It bounced")
+    assert Lane.objects.get().blocked_by is None
+    assert not smtp_sink.mails
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])

@@ -1,18 +1,22 @@
 """What comes back of mails: bounces, complaints, opt-outs; who is not mailed then, and why."""
 
+import base64
 import hashlib
 import hmac
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from email import message_from_string, policy
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from svix.webhooks import Webhook as SvixWebhook
 
 from events.keys import create_key
 from events.models import Scope
@@ -52,6 +56,7 @@ def mailed(catalog: Any) -> Delivery:
 
 def address(provider: str = "postmark", **fields: Any) -> str:
     row = FeedbackAddress(profile=SmtpProfile.objects.get(), provider=provider, **fields)
+    row.clean()
     url = feedback_address.renew(row)
     row.save()
     return url.partition("/feedback/")[1] + url.partition("/feedback/")[2]
@@ -174,6 +179,45 @@ def test_only_the_provider_reports(sent):
     assert (token in stored, key in stored) == (False, False)
 
 
+def test_what_resend_reports_carries_the_signature_of_svix(sent):
+    secret = "whsec_" + base64.b64encode(b"k" * 24).decode()
+    profile = SmtpProfile.objects.get()
+    profile.kind, profile.provider_key = "resend", "key"
+    profile.save()
+    with pytest.raises(ValidationError, match="Resend signs what it reports"):
+        FeedbackAddress(profile=profile).clean()
+    with pytest.raises(ValidationError, match="looks like whsec_"):
+        FeedbackAddress(profile=profile, signing_key="no key!").clean()
+    url = address("", signing_key=secret)
+    assert FeedbackAddress.objects.get().provider == "resend"
+    told = {"type": "email.bounced", "created_at": "2026-11-23T10:00:00.000Z",
+            "data": {"email_id": "re-1", "to": ["reader@example.com"], "created_at": "2026-11-23T10:00:00.000Z",
+                     "tags": {"delivery": sent.public_id},
+                     "headers": [{"name": "X-Message-ID", "value": f"<{sent.public_id}@example.com>"}],
+                     "bounce": {"type": "Permanent", "subType": "General", "message": "550 5.1.1 gone"}}}  # fmt: skip
+    body, now = json.dumps(told), datetime.now(UTC)
+    other = "whsec_" + base64.b64encode(b"o" * 24).decode()
+
+    def post_signed(key: str, at: datetime, text: str = body) -> int:
+        headers = {"svix-id": "msg_1", "svix-timestamp": str(int(at.timestamp()))}
+        headers["svix-signature"] = f"v1a,xyz {SvixWebhook(key).sign('msg_1', at, body)}"
+        client = Client(headers=headers)
+        return client.post(url, text, content_type="application/json").status_code
+
+    old = now - timedelta(minutes=6)
+    refused = [
+        post(url, told),
+        post_signed(other, now),
+        post_signed(secret, old),
+        post_signed(secret, now, "{}"),
+    ]
+    assert refused == [400] * 4
+    assert not DeliveryFeedback.objects.exists()
+    assert post_signed(secret, now) == 200
+    assert DeliveryFeedback.objects.get().kind == "bounced"
+    assert Suppression.objects.get().said_by == "Resend"
+
+
 def test_the_unsubscribe_link_works_without_a_login_and_by_one_click(sent, catalog, settings):
     settings.BASE_URL = "https://billing.example.com"
     message = message_from_string(
@@ -272,6 +316,54 @@ def test_addresses_are_suppressed_and_released_by_the_api(api):
     ]
 
 
+def test_opt_outs_are_listed_and_taken_back_by_the_api(api):
+    subscription = EmailSubscriptionFactory(allows_opt_out=True)
+    row = OptOut.objects.create(subscription=subscription, address="reader@example.com", is_one_click=True)
+    [found] = api.get("/api/v1/opt-outs/?address=Reader@example.com").json()["results"]
+    assert (found["id"], found["subscription"], found["is_one_click"]) == (row.pk, subscription.pk, True)
+    assert api.get("/api/v1/opt-outs/?address=other@example.com").json()["results"] == []
+    path = f"/api/v1/opt-outs/{row.pk}/subscribe-again/"
+    assert api.post(path, {"why": "?"}, content_type="application/json").status_code == 400
+    again = api.post(path, {"reason": "asked by mail"}, content_type="application/json")
+    assert (again.status_code, again.json()) == (200, {"subscribed_again": 1})
+    assert not OptOut.objects.exists()
+    assert [(each.action, each.reason) for each in AuditEntry.objects.all()] == [
+        ("optout.withdraw", "asked by mail")
+    ]
+
+
+def test_feedback_addresses_are_managed_by_the_api_as_in_the_console(api):
+    def call(method: str, path: str, body: Any) -> Any:
+        send = getattr(api, method)
+        given = {"data": json.dumps(body), "content_type": "application/json"} if body is not None else {}
+        answer = send(f"/api/v1/feedback-addresses/{path}", **given)
+        return answer.status_code, answer.json() if answer.content else None
+
+    smtp, mailgun = SmtpProfileFactory(), SmtpProfileFactory(is_default=False, kind="mailgun")
+    status, faults = call("post", "", {"profile": mailgun.pk})
+    assert (status, [each["field"] for each in faults["errors"]]) == (400, ["/signing_key"])
+    status, faults = call("post", "", {"profile": mailgun.pk, "provider": "resend", "signing_key": "k"})
+    assert (status, faults["errors"]) == (
+        400,
+        [{"field": "/provider", "detail": "The profile is one of Mailgun: leave this empty."}],
+    )
+    status, made = call("post", "", {"profile": mailgun.pk, "signing_key": "k" * 20})
+    assert (status, made["provider"], "signing_key" in made) == (201, "mailgun", False)
+    row = FeedbackAddress.objects.get()
+    token = made["url"].split("/")[-2]
+    assert row.token_hash == feedback_address.hashed(token)
+    assert call("get", f"{row.pk}/", None)[1]["url"] == ""
+    assert call("patch", f"{row.pk}/", {"keeps_opens": True})[1]["keeps_opens"] is True
+    renewed = call("post", f"{row.pk}/renew/", {"reason": "it leaked"})[1]["url"]
+    row.refresh_from_db()
+    assert row.token_hash == feedback_address.hashed(renewed.split("/")[-2])
+    assert row.signing_key == "k" * 20
+    assert call("post", "", {"profile": smtp.pk})[1]["provider"] == "smtp"
+    assert call("post", "", {"profile": smtp.pk})[0] == 400
+    assert AuditEntry.objects.filter(action="feedbackaddress.renew", reason="it leaked").count() == 1
+    assert call("delete", f"{row.pk}/", None)[0] == 204
+
+
 def test_templates_are_managed_by_the_api_as_in_the_console(api):
     def call(method: str, path: str, body: Any) -> Any:
         send = getattr(api, method)
@@ -334,6 +426,40 @@ class TestConsole:
 
         wrong = console.get(f"{url}?event_type={sent.event.type_id}&event=evt_none").content.decode()
         assert "There is no event evt_none." in wrong
+
+    def test_an_email_subscription_sends_its_mail_to_whoever_asks(self, sent, console, smtp_sink):
+        subscription = sent.subscription
+        page = reverse("admin:notifications_subscription_change", args=[subscription.pk])
+        answer = console.get(page).content.decode()
+        assert "Send test to me…" in answer
+        assert "One request to its endpoint" not in answer
+        go = console.post(
+            reverse("admin:notifications_subscription_do", args=[subscription.pk, "send_test_to_me"])
+        )
+        url = reverse("admin:notifications_subscription_test_mail", args=[subscription.pk])
+        assert (go.status_code, go.headers["Location"]) == (302, url)
+
+        own = SmtpProfileFactory(name="Own", is_default=False, from_address="own@example.com")
+        subscription.profile = own
+        subscription.save()
+        subscription.email_template.event_types.set([sent.event.type])
+        before = len(smtp_sink.mails)
+        code = sent.event.type.code
+        answer = console.post(url, {"event_type": code, "event": sent.event.public_id}).content.decode()
+        assert "The test was sent to admin@example.com" in answer
+        assert "By the profile Own" in answer
+        assert len(smtp_sink.mails) == before + 1
+        mail = smtp_sink.mails[-1]
+        assert (mail.sender, mail.recipients) == ("own@example.com", ("admin@example.com",))
+        assert mail.parsed()["Subject"].startswith("[Test] ")
+        assert "List-Unsubscribe" in mail.parsed()
+        wrong = console.post(url, {"event_type": code, "event": "evt_none"}).content.decode()
+        assert "Nothing was sent. There is no event evt_none." in wrong
+        get_user_model().objects.update(email="")
+        assert "Your user has no email address" in console.post(url, {"event_type": code}).content.decode()
+        assert len(smtp_sink.mails) == before + 1
+        [entry] = AuditEntry.objects.filter(action="emailtemplate.test")
+        assert f"as {subscription} sends it" in entry.subject
 
     def test_a_feedback_url_is_shown_once(self, sent, console):
         add = reverse("admin:notifications_feedbackaddress_add")

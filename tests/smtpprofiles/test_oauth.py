@@ -111,6 +111,7 @@ def test_grants_that_differ_do_not_share_a_token(server):
     assert len(server.asked) == 2
 
 
+@pytest.mark.django_db
 def test_a_replaced_refresh_token_is_handed_over_and_used_from_then_on(server):
     server.rotates = True
     grant = replace(GRANT, refresh_token="refresh-0", owner="profile 7")
@@ -123,6 +124,7 @@ def test_a_replaced_refresh_token_is_handed_over_and_used_from_then_on(server):
     assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]
 
 
+@pytest.mark.django_db
 def test_a_refresh_token_entered_anew_is_used(server):
     grant = replace(GRANT, refresh_token="stale", owner="profile 7")
     with pytest.raises(TokenRefused, match="invalid_grant"):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from notifications.transports.base import Message, Verdict
 from notifications.transports.email import EmailTransport
 from smtpprofiles.account import ProviderAccount
 from smtpprofiles.providers import PROVIDERS, Kind
+from tests.connect_proxy import ConnectProxy
 
 KEY = "key-s3cret"
 BODY = (
@@ -44,13 +46,16 @@ TAKEN = {
         "456",
     ),
     Kind.SENDGRID: (202, {}, ""),  # it names none: anymail gives one
+    Kind.AMAZON_SES: (200, {"MessageId": "ses-1"}, "ses-1"),
 }  # fmt: skip
 
 
 @pytest.fixture
 def api(ca, ca_bundle, settings) -> Iterator[HttpsSink]:
     """All of the providers, at their own names."""
-    hosts = [urlsplit(provider.url).hostname or "" for provider in PROVIDERS.values()]
+    hosts = [
+        urlsplit(provider.url.format(region="eu-central-1")).hostname or "" for provider in PROVIDERS.values()
+    ]
     with HttpsSink(ca=ca, hosts=hosts) as sink:
         settings.OUTBOUND_CA_BUNDLE = str(ca_bundle)
         settings.OUTBOUND_CONNECT_TO = [sink.connect_to(host) for host in hosts]
@@ -63,6 +68,7 @@ def account(kind: Kind, **changes) -> ProviderAccount:
         key=KEY,
         secret="second-s3cret" if PROVIDERS[kind].secret else "",
         domain="mg.example.test" if kind is Kind.MAILGUN else "",
+        region="eu-central-1" if kind is Kind.AMAZON_SES else "",
         sender="billing@example.test",
         timeout_seconds=5,
     )
@@ -95,6 +101,8 @@ def test_a_mail_is_taken_and_what_the_provider_calls_it_is_kept(api, kind):
     if kind is not Kind.SENDGRID:
         assert first.body == second.body
     said = first.body.decode()
+    if kind is Kind.AMAZON_SES:
+        said += b64decode(json.loads(said)["Content"]["Raw"]["Data"]).decode()
     for part in ("ada@example.com", "billing@example.test", "dlv_1@example.test", "help@example.test"):
         assert part in said.replace("%40", "@"), part
     assert first.headers["idempotency-key"] == "<dlv_1@example.test>"
@@ -201,6 +209,28 @@ def test_a_recipient_that_the_provider_refuses_is_rejected(api):
 def test_the_address_guard_holds_for_providers_too(api, url, verdict, error_class):
     outcome = EmailTransport(account(Kind.RESEND, url=url)).send(MESSAGE)
     assert (outcome.verdict, outcome.error_class) == (verdict, error_class)
+    assert api.count == 0
+
+
+def test_providers_are_reached_through_the_proxy_by_vetted_addresses(api, settings):
+    with ConnectProxy() as proxy:
+        settings.OUTBOUND_PROXY = proxy.url
+        api.script = answering(*TAKEN[Kind.RESEND][:2])
+        taken = EmailTransport(account(Kind.RESEND)).send(MESSAGE)
+        refused = EmailTransport(account(Kind.RESEND, url="https://169.254.169.254/")).send(MESSAGE)
+        asked = list(proxy.asked)
+    where = f"127.0.0.1:{api.port}"
+    assert (taken.verdict, taken.address) == (Verdict.DELIVERED, where)
+    assert asked == [[f"CONNECT {where} HTTP/1.1", f"Host: {where}"]]
+    assert (refused.verdict, refused.error_class) == (Verdict.BLOCKED, "address_refused")
+
+
+def test_a_proxy_that_refuses_is_no_connection(api, settings):
+    with ConnectProxy(status="407 Proxy Authentication Required") as proxy:
+        settings.OUTBOUND_PROXY = proxy.url
+        outcome = EmailTransport(account(Kind.RESEND)).send(MESSAGE)
+    assert (outcome.verdict, outcome.error_class) == (Verdict.RETRY, "connect")
+    assert "answered 407" in outcome.detail
     assert api.count == 0
 
 

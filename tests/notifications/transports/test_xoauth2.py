@@ -116,6 +116,7 @@ def test_a_server_that_does_not_offer_it_blocks_the_profile(server, tokens, sett
     assert "C: AUTH" not in outcome.response_body
 
 
+@pytest.mark.django_db
 def test_a_refresh_token_that_the_server_replaced_is_kept_for_the_profile(server, tokens):
     tokens.rotates = True
     transport = EmailTransport(account(replace(GRANT, refresh_token="refresh-0", owner=rotation.owner(7))))

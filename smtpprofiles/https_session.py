@@ -1,8 +1,8 @@
-"""The HTTP of provider backends: anymail's requests.Session over connections that only the guard opens.
+"""HTTPS to servers that an administrator named: a requests.Session over connections that only the guard opens.
 
 1. Each exchange is under a wall clock, from looking up the name to the last byte of the answer.
-2. What fails before anything was sent is Unreached; what fails afterwards is Lost: the provider may have it.
-3. No redirects, no proxies from the environment, no .netrc, nothing but https.
+2. What fails before anything was sent is Unreached; what fails afterwards is Lost: the other side may have it.
+3. No redirects, no .netrc, nothing but https; a proxy is that of OUTBOUND_PROXY, none from the environment.
 """
 
 import socket
@@ -20,7 +20,7 @@ from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from . import guard
+from . import guard, proxy
 from .deadline import Deadline
 from .tls import client_context
 
@@ -51,12 +51,13 @@ class _Exchange(threading.local):
     deadline: Deadline | None = None
     connect_seconds = 10.0
     address = ""
+    is_cut = False  # the answer was longer than BODY_LIMIT
     headers: Mapping[str, str] = MappingProxyType({})
 
     def begin(self, deadline: Deadline, connect_seconds: float) -> None:
         """From now on this bounds what the thread asks."""
         self.deadline, self.connect_seconds = deadline, connect_seconds
-        self.address, self.headers = "", {}
+        self.address, self.headers, self.is_cut = "", {}, False
 
     def end(self) -> None:
         """Nothing may be asked any more."""
@@ -73,6 +74,7 @@ current = _Exchange()
 
 class _Connection(HTTPSConnection):
     used_at = 0.0
+    address = ""
 
     def _new_conn(self) -> socket.socket:
         deadline = current.deadline
@@ -85,6 +87,7 @@ class _Connection(HTTPSConnection):
                 allowed_networks=guard.networks(tuple(settings.OUTBOUND_ALLOWED_NETWORKS), _SETTING),
                 connect_to=guard.connect_to_map(tuple(settings.OUTBOUND_CONNECT_TO)),
                 setting=_SETTING,
+                proxy=proxy.parse(settings.OUTBOUND_PROXY),
             )
         except guard.AddressRefused as error:
             raise Unreached("address_refused", str(error)) from error
@@ -94,6 +97,7 @@ class _Connection(HTTPSConnection):
             raise Unreached("timeout", f"No connection to {self.host} in time: {error}.") from error
         except OSError as error:
             raise Unreached("connect", f"No connection to {self.host}: {error.strerror}.") from error
+        self.address = guard.show(sock.getpeername())  # TLS would tell that of the proxy
         deadline.watch(sock)
         sock.settimeout(None)  # the deadline bounds it
         return sock
@@ -105,8 +109,10 @@ class _Connection(HTTPSConnection):
             why = f"The certificate of {self.host} is not trusted: {error.verify_message}."
             raise Unreached("tls", why) from error
         except (ssl.SSLError, OSError) as error:
-            kind = "tls" if isinstance(error, ssl.SSLError) and error.reason else "connect"
-            raise Unreached(kind, f"The TLS handshake with {self.host} failed.") from error
+            reason = error.reason if isinstance(error, ssl.SSLError) else ""
+            why = (reason or "it broke off").replace("_", " ").lower()
+            kind = "tls" if reason else "connect"
+            raise Unreached(kind, f"The TLS handshake with {self.host} failed: {why}.") from error
 
 
 class _Pool(HTTPSConnectionPool):
@@ -120,7 +126,7 @@ class _Pool(HTTPSConnectionPool):
         deadline = current.deadline
         assert deadline is not None, "within an exchange only"
         deadline.watch(conn.sock)
-        current.address = guard.show(conn.sock.getpeername())
+        current.address = conn.address
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
@@ -153,12 +159,13 @@ class _Adapter(HTTPAdapter):
         """Send, and read the answer up to its limit. Unreached, or Lost."""
         host = request.url.split("/")[2] if request.url else ""
         request.headers.update(current.headers)
-        late = f"{host} did not answer within the time that the profile allows. It may have the mail."
-        broken = f"{host} broke off before it had answered. It may have the mail."
+        late = f"{host} did not answer within the time that it is given."
+        broken = f"{host} broke off before it had answered, or answered with something that is not HTTP."
         try:
             response = super().send(request, stream=True)
             content = response.raw.read(BODY_LIMIT, decode_content=True)
             if response.raw.read(1):
+                current.is_cut = True
                 response.close()
             else:
                 response.raw.release_conn()
@@ -177,13 +184,16 @@ class _Adapter(HTTPAdapter):
 
 
 class GuardedSession(requests.Session):
-    """What anymail takes for a plain session."""
+    """What anymail takes for a plain session.
 
-    def __init__(self) -> None:
+    ssl.SSLError, OSError or ValueError where the CA certificate to trust cannot be read.
+    """
+
+    def __init__(self, ca_certificate: str = "") -> None:
         super().__init__()
         self.trust_env = False
         self.adapters.clear()
-        self.mount("https://", _Adapter())
+        self.mount("https://", _Adapter(ca_certificate))
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Send without following a redirect."""
