@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -14,6 +13,7 @@ from events.models import LedgerEntry, ScheduledFiring
 from events.triggers import reschedule
 
 from .audit import operator_acted
+from .event_names import event_link, link_to, period_text, with_events
 from .page import Page, RecordPage, at, clip, count, reason_of, utc
 
 
@@ -50,11 +50,15 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
         "object",
         "account",
         "tier",
-        "period",
+        "period_named",
         "findings_table",
         "event",
     ]
     when = at("at", "at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        """With what names the event of each."""
+        return with_events(super().get_queryset(request))
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
@@ -92,7 +96,12 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
     @admin.display(description="event")
     def event(self, row: LedgerEntry) -> SafeString | str:
         """The event it published, linked."""
-        return event_link(row.event_id)
+        return event_link(row)
+
+    @admin.display(description="period")
+    def period_named(self, row: LedgerEntry) -> SafeString | str:
+        """The period, or the report or event that it was once for."""
+        return period_text(row.period)
 
 
 @admin.register(ScheduledFiring)
@@ -118,6 +127,10 @@ class CalendarAdmin(Page[ScheduledFiring]):
         ("When", {"fields": ["due_at", "local", "zone", "is_by_hand", "anchor", "period"]}),
     ]
     due = at("due_at", "due")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledFiring]:
+        """With what names the event of each."""
+        return with_events(super().get_queryset(request))
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[ScheduledFiring], search_term: str
@@ -174,13 +187,13 @@ class CalendarAdmin(Page[ScheduledFiring]):
     def anchor(self, row: ScheduledFiring) -> SafeString | str:
         """The date or event from which days count."""
         if row.anchor_event_id:
-            return format_html("{} of {}", utc(row.anchor_at), event_link(row.anchor_event_id))
+            return format_html("{} of {}", utc(row.anchor_at), link_to(row.anchor_event_id))
         return f"{row.anchor_at:%Y-%m-%d}" if row.is_date else utc(row.anchor_at)
 
     @admin.display(description="event")
     def event(self, row: ScheduledFiring) -> SafeString | str:
         """The event it published, linked."""
-        return event_link(row.event_id)
+        return event_link(row)
 
     def _waits(self, row: ScheduledFiring | None) -> bool:
         return row is not None and row.status == ScheduledFiring.Status.PENDING
@@ -190,12 +203,3 @@ class CalendarAdmin(Page[ScheduledFiring]):
             ScheduledFiring, actor=request.user, action=f"firing.{verb}",
             subjects=[f"firing {pk}" for pk in ids], reason=reason,
         )  # fmt: skip
-
-
-def event_link(event_id: int | None) -> SafeString | str:
-    """Return a link to an event."""
-    if event_id is None:
-        return "—"
-    return format_html(
-        '<a href="{}">event {}</a>', reverse("admin:events_event_change", args=[event_id]), event_id
-    )

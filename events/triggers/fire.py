@@ -114,6 +114,9 @@ def _claim(rule: Rule, occasion: Occasion) -> int | None:
 
 def _already(occasion: Occasion) -> str:
     tier = f" for {occasion.tier.replace(':', ' at ')}" if occasion.tier else ""
+    what, _, number = occasion.period.partition(" ")
+    if what in {"event", "change"} and number.isdecimal():
+        return f"It fired before{tier} for the same {what}."
     period = f" in the period {occasion.period}" if occasion.period else ""
     return f"It fired before{tier}{period}."
 
