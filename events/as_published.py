@@ -10,12 +10,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
 from . import exact, kinds, prepared
 from .report import Key, keep_parents, merge, references
 from .report_refusals import ReportError
+
+When = dict[str, str | None]  # an event or a moment
 
 MOST_LINKS = 8  # from the event's object up
 MOST_NAMED = 20  # objects of one payload
@@ -34,6 +37,8 @@ about AS (
     SELECT created_at, seen, written_by,
         CASE WHEN seen IS NULL THEN 9223372036854775807 ELSE coalesce(change_mark, 0) END AS mark
     FROM events_event WHERE uid = %(event)s::uuid
+    UNION ALL SELECT moment, NULL, NULL, 9223372036854775807
+    FROM (SELECT %(at)s::timestamptz AS moment) AS given WHERE moment IS NOT NULL
 )
 """
 # Along the links of today, and what each object was; whose links were others is looked up again.
@@ -41,16 +46,16 @@ _WALK: LiteralString = prepared.compact(
     "WITH RECURSIVE"  # noqa: S608
     + _ABOUT
     + """, way AS (
-    SELECT named.kind, named.external_id, o.state, o.created_at, o.reported_at, o.parent_id, 0 AS links
+    SELECT named.kind, named.external_id, o.state, o.created_at, o.reported_at, o.deleted_at, o.parent_id, 0 AS links
     FROM unnest(%(kinds)s::text[], %(ids)s::text[]) AS named (kind, external_id)
     LEFT JOIN events_billingobject AS o ON o.kind = named.kind AND o.external_id = named.external_id
     UNION ALL
-    SELECT o.kind, o.external_id, o.state, o.created_at, o.reported_at, o.parent_id, way.links + 1
+    SELECT o.kind, o.external_id, o.state, o.created_at, o.reported_at, o.deleted_at, o.parent_id, way.links + 1
     FROM way JOIN events_billingobject AS o ON o.id = way.parent_id WHERE way.links < %(most)s::int
 )
 SELECT way.kind, way.external_id, CASE WHEN way.created_at <= about.created_at THEN way.state::text END,
-    above.kind, above.external_id,
-    last.id, last.version, last.folded_at IS NULL, last.is_delete, last.state::text,
+    above.kind, above.external_id, coalesce(last.is_delete, way.deleted_at <= about.created_at, false),
+    last.id, last.version, last.folded_at IS NULL, last.state::text,
     next.id, next.folded_at IS NULL, next.before::text,
     last.id IS NULL AND (next.id IS NOT NULL OR coalesce(way.reported_at > about.created_at, true))
         -- The oldest month that is kept: events_change_2026_11.
@@ -92,13 +97,15 @@ ORDER BY c.id
 class AsPublished:
     """One object as an event found it. `state` None: it was not known then, or (`is_forgotten`) no longer is.
 
-    `change_id` and `version` are those of its last change before the event; None where that is not kept.
+    What `is_deleted` has its last state. `change_id` and `version` are those of its last change before the event;
+    None where that is not kept.
     """
 
     kind: str
     external_id: str
     state: dict[str, Any] | None
     is_forgotten: bool = False
+    is_deleted: bool = False
     has_changed: bool = False
     change_id: int | None = None
     version: int | None = None
@@ -111,10 +118,10 @@ class _Row:
     state: str | None
     above_kind: str | None
     above_id: str | None
+    is_deleted: bool
     last_id: int | None
     version: int | None
     last_is_unfolded: bool
-    last_is_delete: bool | None
     last_state: str | None
     next_id: int | None
     next_is_unfolded: bool
@@ -127,6 +134,15 @@ def as_published(event: UUID, named: Iterable[Key]) -> list[AsPublished]:
 
     One statement, unless an object has changed since and then belonged to another.
     """
+    return _climb({"event": str(event), "at": None}, named)
+
+
+def as_at(moment: datetime, named: Iterable[Key]) -> list[AsPublished]:
+    """Return objects and those above them as they had been reported by a moment, in the same way."""
+    return _climb({"event": None, "at": moment.isoformat()}, named)
+
+
+def _climb(when: When, named: Iterable[Key]) -> list[AsPublished]:
     found: dict[Key, AsPublished] = {}
     rows: dict[Key, _Row] = {}
     known: dict[str, kinds.Kind] = {}
@@ -136,13 +152,13 @@ def as_published(event: UUID, named: Iterable[Key]) -> list[AsPublished]:
         if not level:
             break
         if lacking := [key for key in level if key not in rows]:
-            rows |= _read(event, lacking)
+            rows |= _read(when, lacking)
         above: list[Key] = []
         for key in level:
             row = rows.get(key)
             if row is None:
                 continue  # there is no such event
-            found[key] = one = _one(event, row)
+            found[key] = one = _one(when, row)
             if not one.has_changed:
                 above += [(row.above_kind, row.above_id)] if row.above_kind and row.above_id else []
             elif one.state is not None:
@@ -166,11 +182,11 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def _read(event: UUID, keys: list[Key]) -> dict[Key, _Row]:
+def _read(when: When, keys: list[Key]) -> dict[Key, _Row]:
     values = prepared.run(
         _WALK,
         {
-            "event": str(event),
+            **when,
             "kinds": prepared.array(kind for kind, _ in keys),
             "ids": prepared.array(external_id for _, external_id in keys),
             "most": str(MOST_LINKS),
@@ -179,16 +195,17 @@ def _read(event: UUID, keys: list[Key]) -> dict[Key, _Row]:
     return {(row.kind, row.external_id): row for row in (_Row(*each) for each in values)}
 
 
-def _one(event: UUID, row: _Row) -> AsPublished:
+def _one(when: When, row: _Row) -> AsPublished:
     text, is_forgotten = _state(row), bool(row.is_forgotten)
     state = None if text is None or is_forgotten else exact.loads(text)
     if row.last_id is not None and row.last_is_unfolded:
-        state = _fold(event, row, state or {})
+        state = _fold(when, row, state or {})
     return AsPublished(
         kind=row.kind,
         external_id=row.external_id,
         state=state,
         is_forgotten=is_forgotten,
+        is_deleted=row.is_deleted,
         has_changed=row.next_id is not None,
         change_id=row.last_id,
         version=row.version,
@@ -205,10 +222,10 @@ def _state(row: _Row) -> str | None:
     return row.state if row.next_is_unfolded else row.before
 
 
-def _fold(event: UUID, row: _Row, state: dict[str, Any]) -> dict[str, Any]:
+def _fold(when: When, row: _Row, state: dict[str, Any]) -> dict[str, Any]:
     """Take over in memory what a host project had written by then."""
     known = kinds.read().get(row.kind)
-    written = {"event": str(event), "kind": row.kind, "id": row.external_id}
+    written = {**when, "kind": row.kind, "id": row.external_id}
     for operation, is_partial, after in prepared.run(_UNFOLDED, written):
         if operation == "delete":
             continue  # the last state stays readable

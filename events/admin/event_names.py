@@ -17,13 +17,12 @@ Row = TypeVar("Row", bound=Model)
 GONE = "an event that is no longer kept"
 
 
-def with_events(queryset: QuerySet[Row]) -> QuerySet[Row]:
-    """Return the rows with what `event_link` shows of the event of each."""
+def with_events(queryset: QuerySet[Row]) -> Any:
+    """Return the queryset with what `event_link` shows of the event of each."""
     event = Event.objects.filter(pk=OuterRef("event_id")).order_by()
-    found: Any = queryset.annotate(
+    return queryset.annotate(
         event_uid=Subquery(event.values("uid")[:1]), event_code=Subquery(event.values("type__code")[:1])
     )
-    return found
 
 
 def event_link(row: Any) -> SafeString | str:

@@ -58,7 +58,8 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
         """With what names the event of each."""
-        return with_events(super().get_queryset(request))
+        found: QuerySet[LedgerEntry] = with_events(super().get_queryset(request))
+        return found
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
@@ -130,7 +131,8 @@ class CalendarAdmin(Page[ScheduledFiring]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledFiring]:
         """With what names the event of each."""
-        return with_events(super().get_queryset(request))
+        found: QuerySet[ScheduledFiring] = with_events(super().get_queryset(request))
+        return found
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[ScheduledFiring], search_term: str

@@ -1,6 +1,6 @@
-"""What an event's transaction saw as it was written, and which transaction wrote each change."""
+"""What an event's transaction saw as it was written, and which transaction wrote each change; interrupted back-tests."""
 
-from django.db import migrations
+from django.db import migrations, models
 
 # Filled by the database itself, so that publishing sends nothing more; events/as_published.py reads them. What was
 # written before them has none. A default that comes after its column leaves the rows that are there alone.
@@ -26,4 +26,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(SEEN, UNSEEN),
+        migrations.AlterField(
+            model_name="backtest",
+            name="status",
+            field=models.CharField(
+                choices=[
+                    ("running", "Running"),
+                    ("done", "Done"),
+                    ("cancelled", "Cancelled"),
+                    ("failed", "Failed"),
+                    ("interrupted", "Interrupted"),
+                ],
+                default="running",
+                max_length=11,
+            ),
+        ),
     ]
