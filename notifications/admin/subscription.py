@@ -17,6 +17,7 @@ from notifications.parameter_form import ParameterForm
 from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
+from .misfit import Attention, AttentionFilter
 from .trial import SubscriptionTrials
 
 
@@ -67,7 +68,7 @@ class MediumFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]):
+class SubscriptionAdmin(Attention, SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]):
     """Who is told what, and how."""
 
     actions = ["pause", "resume", "send_test"]
@@ -83,14 +84,14 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
         "and an endpoint for webhooks, or an SMTP profile for email."
     )
     list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
-    list_filter = ["is_active", "is_paused", MediumFilter, "queue", "subscriber"]
+    list_filter = ["is_active", "is_paused", MediumFilter, AttentionFilter, "queue", "subscriber"]
     search_fields = ["name", "subscriber__name"]
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["state", "deliveries", "preview"]
+    readonly_fields = ["state", "deliveries", "preview", "fit"]
     fieldsets = [
-        (None, {"fields": ["subscriber", "name", "is_active", "state", "deliveries"]}),
+        (None, {"fields": ["subscriber", "name", "is_active", "state", "fit", "deliveries"]}),
         (
             "Which events",
             {
