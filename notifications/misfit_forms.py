@@ -66,7 +66,8 @@ class TokenFormSet(BaseInlineFormSet[Token, EventType, ModelForm[Token]]):
         return found
 
     def _try(self, form: Any) -> None:
-        given = {name: form.cleaned_data[name] for name in TokenInline.fields if name in form.cleaned_data}
+        names = [str(name) for name in TokenInline.fields or ()]
+        given: dict[str, Any] = {name: form.cleaned_data[name] for name in names if name in form.cleaned_data}
         saved = Token.objects.filter(pk=form.instance.pk or 0)
         if form.cleaned_data.get("DELETE"):
             saved.delete()

@@ -1,5 +1,6 @@
 """The ledger of triggers, and the calendar of what will fire."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -15,6 +16,7 @@ from events.triggers import reschedule
 from .audit import operator_acted
 from .event_names import event_link, link_to, period_text, with_events
 from .page import Page, RecordPage, at, clip, count, reason_of, utc
+from .typed import ModelForm
 
 
 def find(queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -105,9 +107,21 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
         return period_text(row.period)
 
 
+class FiringForm(ModelForm[ScheduledFiring]):
+    """When it will fire."""
+
+    def clean_due_at(self) -> datetime:
+        """Not too far ahead."""
+        due_at: datetime = self.cleaned_data["due_at"]
+        reschedule.check(due_at)
+        return due_at
+
+
 @admin.register(ScheduledFiring)
 class CalendarAdmin(Page[ScheduledFiring]):
     """What will fire, and when; each can be moved or cancelled."""
+
+    form = FiringForm
 
     empty_help = (
         "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."

@@ -63,7 +63,7 @@ def _material(rule: Rule) -> tuple[Material, str]:
     if rule.row.source in OF_CHANGES and (seen := _newest_change(rule)):
         one = seen.change
         told = f"the {one.operation} of {one.kind}:{one.external_id} of {one.reported_at:%Y-%m-%d %H:%M} UTC"
-        return change.material(seen, _computed(rule)), told
+        return change.material(seen, _computed(rule, by_change=False)), told
     row = _newest(rule.row.object_kind) if rule.row.object_kind else None
     if row is not None:
         return _of_object(rule, row), f"the newest report of {row}"
@@ -113,10 +113,10 @@ def _of_sample(rule: Rule) -> Material:
     )
 
 
-def _computed(rule: Rule) -> dict[str, Any]:
+def _computed(rule: Rule, *, by_change: bool = True) -> dict[str, Any]:
     """What the rule works out when it fires, as the event type's sample has it."""
     names = COMPUTED.get(Source(rule.row.source), ())
-    if rule.row.source in OF_CHANGES:
+    if by_change and rule.row.source in OF_CHANGES:
         # What differs is told by a change only: an object as it is would show the same before and after.
         names = (*names, *TOLD_BY_CHANGES)
     return {

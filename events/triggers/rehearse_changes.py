@@ -29,8 +29,9 @@ def rehearse(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
     after = first - 1
     while batch := list(rows.filter(id__gt=after).order_by("id")[:BATCH]):
         for each in batch:
-            for occasion in _occasions(rule, Seen(change=each, now=each.reported_at)):
-                tally.add(occasion, each.occurred_at)
+            with tally.sparing_others():
+                for occasion in _occasions(rule, Seen(change=each, now=each.reported_at)):
+                    tally.add(occasion, each.occurred_at)
         after, looked = batch[-1].pk, looked + len(batch)
         # Ids of other kinds lie between: about as many as are left, by how far it came.
         done = max(after - first + 1, 1)

@@ -50,11 +50,13 @@ def rehearse(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
         for external_id, group in groupby(changes.iterator(BATCH), attrgetter("external_id")):
             row = waiting.pop(external_id)
             for spell in _spells(list(group), since, now):
-                _look(tally, row, spell, since, now)
+                with tally.sparing_others():
+                    _look(tally, row, spell, since, now)
         for row in waiting.values():
             if row.deleted_at is None:
                 spell = _Spell(state=row.state, start=since, end=now, is_reported=False)
-                _look(tally, row, spell, since, now)
+                with tally.sparing_others():
+                    _look(tally, row, spell, since, now)
         after, looked = batch[-1].pk, looked + len(batch)
         yield looked, looked
 

@@ -30,15 +30,20 @@ def rehearse(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
     rows = Event.objects.select_related("type").filter(type=rule.row.anchor_id, created_at__gte=start_at)
     while batch := list(rows.filter(pk__gt=after).order_by("pk")[:BATCH]):
         for event in batch:
-            data = payload.parse(event.data).value
-            where = anchors.where_of(event, data)
-            if rule.row.source == Trigger.Source.SCHEDULE:
-                _add_scheduled(tally, event, data, where, (since, now))
-            elif chain.verdict_on(rule, event, data).is_met:
-                states = partial(tally.past.family_of, event.uid, where["kind"], where["external_id"])
-                tally.add(_caused(event, data, where, states), event.occurred_at)
+            with tally.sparing_others():
+                _look(tally, event, (since, now))
         after, looked = batch[-1].pk, looked + len(batch)
         yield looked, looked
+
+
+def _look(tally: Tally, event: Event, window: Window) -> None:
+    rule, data = tally.rule, payload.parse(event.data).value
+    where = anchors.where_of(event, data)
+    if rule.row.source == Trigger.Source.SCHEDULE:
+        _add_scheduled(tally, event, data, where, window)
+    elif chain.verdict_on(rule, event, data).is_met:
+        states = partial(tally.past.family_of, event.uid, where["kind"], where["external_id"])
+        tally.add(_caused(event, data, where, states), event.occurred_at)
 
 
 def _caused(event: Event, data: dict[str, Any], where: dict[str, Any], states: Any) -> Occasion:

@@ -34,8 +34,9 @@ def rehearse(tally: Tally, since: datetime) -> Iterator[tuple[int, int]]:
             reported_at__isnull=False,
         )
         for row in rows:
-            if since <= _began(rule, known[row.external_id], row) <= now:
-                _look(tally, known[row.external_id], row, (since, now))
+            with tally.sparing_others():
+                if since <= _began(rule, known[row.external_id], row) <= now:
+                    _look(tally, known[row.external_id], row, (since, now))
         looked += len(batch)
         yield looked, looked
 

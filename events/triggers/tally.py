@@ -1,10 +1,15 @@
 """What a back-test has found so far."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db import DatabaseError
+
 from .fire import Occasion
+from .odd import sentence
 from .past import Past
 from .payloads import build
 from .rules import Rule
@@ -24,6 +29,19 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     looked_at: int = 0
     fired: int = 0
+    faulty: int = 0
+    first_fault: str = ""
+
+    @contextmanager
+    def sparing_others(self) -> Iterator[None]:
+        """Count what the rule cannot work with; as when it is active, the others go on."""
+        try:
+            yield
+        except DatabaseError:
+            raise
+        except Exception as error:
+            self.faulty += 1
+            self.first_fault = self.first_fault or sentence(self.rule, error)
 
     def add(self, occasion: Occasion, at: datetime) -> None:
         """Count what would have fired, unless it would have before."""
@@ -51,4 +69,7 @@ class Tally:
     @property
     def result(self) -> dict[str, Any]:
         """What is kept of it: the examples, and in sentences what they leave out."""
-        return {"examples": self.examples, "notes": [*self.notes, *self.past.notes()]}
+        faults = (
+            [f"The rule failed {self.faulty} times. The first: {self.first_fault}"] if self.faulty else []
+        )
+        return {"examples": self.examples, "notes": [*faults, *self.notes, *self.past.notes()]}
