@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0010_profiles"),
+        ("notifications", "0011_lane_indexes"),
     ]
 
     operations = [
