@@ -6,7 +6,7 @@ from django.dispatch import Signal
 # A lost one costs only time: the inbox holds every event that is not fanned out.
 event_published = Signal()
 
-# Sent by `manage.py sync_catalog` once the event types are rows.
+# Sent by `manage.py sync_catalog` once the event types are rows, with `has_changed`: whether any differs from before.
 catalog_synced = Signal()
 
 # Sent by `Event` with `event_type_id` before the ledger says that a trigger fired. Whoever answers tells in a sentence

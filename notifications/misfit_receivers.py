@@ -14,9 +14,10 @@ from .models import EmailTemplate, Filter, Misfit, Parameter, Recipient, Subscri
 
 
 @receiver(catalog_synced)
-def look_at_all(**_: Any) -> None:
-    """A later version may offer other tokens."""
-    misfits.recheck_all()
+def look_at_all(has_changed: bool = True, **_: Any) -> None:
+    """A later version may offer other tokens; most starts bring nothing new."""
+    if has_changed:
+        misfits.recheck_all()
 
 
 @receiver(post_save, sender=Subscription)
