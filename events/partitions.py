@@ -34,6 +34,19 @@ def ensure(tables: Mapping[str, str] = TABLES, *, months_ahead: int = 2) -> list
     return created
 
 
+def begins(table: str = "events_change") -> datetime:
+    """Return the first moment of the oldest month that a table has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT to_timestamp(min(substr(relname::text, length(%(table)s) + 2)), 'YYYY_MM')
+               FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+               WHERE inhparent = %(table)s::regclass AND relname <> %(table)s || '_default'""",
+            {"table": table},
+        )
+        found = cursor.fetchone()[0]
+    return found if isinstance(found, datetime) else datetime.now(UTC)
+
+
 def next_month(day: date) -> date:
     """Return the first day of the month after this one's."""
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)

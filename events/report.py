@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from . import exact, kinds, moments, payload
-from .refusals import FieldError, InvalidPayload
-from .report_refusals import InvalidReport, UnknownKind
+from .refusals import FieldError, InvalidPayload, PayloadTooLarge
+from .report_refusals import InvalidReport, StateTooLarge, UnknownKind
 
 MAX_ID = 100
 MAX_VERSION = 2**63 - 1
@@ -102,6 +102,12 @@ def _read(state: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
     try:
         text = exact.dumps(dict(state)) if isinstance(state, Mapping) else state
         return payload.parse(text).value
+    except PayloadTooLarge:
+        detail = (
+            f"The state is longer than {payload.MAX_BYTES:,} bytes (256 KB). Leave out what no notification needs, "
+            "or report its parts as objects of their own."
+        )
+        raise StateTooLarge([FieldError(field="/state", detail=detail)]) from None
     except InvalidPayload as error:
         faults = [
             FieldError(field="/state" + each.field.removeprefix("/data"), detail=each.detail)

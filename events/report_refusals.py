@@ -20,6 +20,13 @@ class InvalidReport(SeveralFaults, ReportError):
     title = "Invalid report"
 
 
+class StateTooLarge(InvalidReport):
+    """The state is longer than an object's may be."""
+
+    title = "State too large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
 class UnknownKind(ReportError):
     """There is no kind of that code."""
 

@@ -10,4 +10,4 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the signals that cross into this app."""
-        from . import busy, checks, hearers, receivers  # noqa: F401
+        from . import busy, checks, hearers, misfit_receivers, receivers, would_receive  # noqa: F401

@@ -4,6 +4,7 @@
    what the payload says, else what the account says that the payload names, else the account above the service.
 2. To-many never: a bill run leads to no account, and a list of objects is no value.
 3. Contacts never: they are for email only.
+4. Objects are as they were when the event was published, never as they are now: every retry and replay says the same.
 """
 
 import json
@@ -11,21 +12,20 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from events.as_published import CONTACTS, MOST_LINKS, OWN, AsPublished, as_published, named
 from events.models import BillingObject, EventType
 
 from .match import resolve
 from .tokens import CORE, MANY, Offer
 
-CONTACTS = frozenset(["contact", "contacts"])
-MOST_LINKS = 8  # from the event's object up
-MOST_STARTS = 20  # objects that one payload names
-_OWN = frozenset(["event", "owner", "now"])
-
-# Nearest first; of the objects that are as near, the event's own first.
+# What no event was published of, such as a sample, has the objects as they are. Nearest first; of the objects that
+# are as near, the event's own first.
 _WALK = """
 WITH RECURSIVE way AS (
   SELECT o.kind, o.parent_id, o.state, 0 AS links, s.rank
@@ -42,10 +42,14 @@ SELECT kind, state::text FROM way ORDER BY links, rank
 class DataSource:
     """What one event's payload and billing objects say. They are read once, when the payload does not say it."""
 
-    def __init__(self, payload: Mapping[str, Any], resource: str) -> None:
-        """`payload` may hold the tokens of the product itself as well; `resource` is what the event is about."""
+    def __init__(self, payload: Mapping[str, Any], resource: str, *, event: UUID | None = None) -> None:
+        """`payload` may hold the tokens of the product itself as well; `resource` is what the event is about.
+
+        `event` is the published one. Where there is none, as for a sample, objects are as they are now.
+        """
         self._payload = payload
         self._resource = resource
+        self._event = event
 
     def value(self, path: str) -> Any:
         """Return a text, number, truth value or list of those; None where there is none."""
@@ -53,7 +57,7 @@ class DataSource:
         if kind in CONTACTS:
             return None
         found = resolve(self._payload, path)
-        if found is None and rest and kind not in _OWN:
+        if found is None and rest and kind not in OWN:
             found = resolve(self._states.get(kind, {}), rest)
         return found
 
@@ -63,23 +67,52 @@ class DataSource:
         several = found if isinstance(found, list) else [found]
         return None if any(isinstance(each, dict | list) for each in several) else found
 
+    def why_not(self, path: str) -> str:
+        """Return in a sentence why the object behind a path says nothing; empty where it is known."""
+        one = self._objects.get(path.partition(".")[0])
+        if one is None or one.state is not None:
+            return ""
+        name = f"{one.kind} {one.external_id}"
+        if one.is_forgotten:
+            return (
+                f"What {name} was when the event was published is no longer known: changes are kept for "
+                f"{settings.RETENTION_DAYS} days."
+            )
+        return (
+            f"{name[0].upper()}{name[1:]} had not been reported when the event was published, and what is reported "
+            "later is never used."
+        )
+
     @cached_property
     def _states(self) -> dict[str, dict[str, Any]]:
-        named = {
-            kind: str(thing["id"])
-            for kind, thing in self._payload.items()
-            if kind not in _OWN | CONTACTS and isinstance(thing, dict) and _is_id(thing.get("id"))
-        }
-        starts = sorted(named, key=lambda kind: kind != self._resource)[:MOST_STARTS]
-        if not starts:
-            return {}
-        with connection.cursor() as cursor:
-            cursor.execute(_WALK, [starts, [named[kind] for kind in starts], MOST_LINKS])
-            rows = cursor.fetchall()
-        states: dict[str, dict[str, Any]] = {}
-        for kind, state in rows:
-            states.setdefault(kind, json.loads(state, parse_float=Decimal))
-        return states
+        if not self._objects:
+            return _as_they_are(self._named)
+        return {kind: each.state for kind, each in self._objects.items() if each.state is not None}
+
+    @cached_property
+    def _objects(self) -> dict[str, AsPublished]:
+        """The nearest object of each kind."""
+        found: dict[str, AsPublished] = {}
+        if self._event is not None and self._named:
+            for each in as_published(self._event, self._named):
+                found.setdefault(each.kind, each)
+        return found
+
+    @cached_property
+    def _named(self) -> list[tuple[str, str]]:
+        return named(self._payload, first=self._resource)
+
+
+def _as_they_are(starts: list[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    if not starts:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_WALK, [[kind for kind, _ in starts], [name for _, name in starts], MOST_LINKS])
+        rows = cursor.fetchall()
+    states: dict[str, dict[str, Any]] = {}
+    for kind, state in rows:
+        states.setdefault(kind, json.loads(state, parse_float=Decimal))
+    return states
 
 
 def complete(context: dict[str, Any], names: set[str], source: DataSource) -> dict[str, Any]:
@@ -139,8 +172,4 @@ def _kinds(event_type: EventType, tokens: set[str]) -> set[str]:
     while known is not None and known.parent is not None and known.parent.kind not in kinds:
         known = known.parent
         kinds.add(known.kind)
-    return kinds - _OWN - CONTACTS - {CORE}
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
+    return kinds - OWN - CONTACTS - {CORE}

@@ -39,7 +39,7 @@ def compose(claimed: Claimed, wording: Wording, context: Mapping[str, Any]) -> t
     """
     if not (wording.parameters or wording.payload_template):
         return _standard(claimed, wording.queue, "{}"), (), ()
-    source = DataSource(context, claimed.event_type.partition(".")[0])
+    source = DataSource(context, claimed.event_type.partition(".")[0], event=claimed.event_uid)
     delivery = ids.public("dlv", claimed.uid)
     placed = place(wording.parameters, dict(context), source, of=delivery)
     if wording.payload_template:

@@ -152,9 +152,11 @@ def _value(parameter: Given, context: dict[str, Any], source: DataSource) -> Any
         return value
     if parameter.if_missing == Parameter.IfMissing.DEFAULT:
         return parameter.default
+    reasons = dict.fromkeys(reason for name in lacking if (reason := source.why_not(name)))
     raise ParameterFault(
         f"Parameter “{parameter.name}”: {' and '.join(lacking)} has no value in this event, and the parameter is set "
-        "to hold the delivery then. Report the billing object or change the parameter, then retry."
+        f"to hold the delivery then. {''.join(f'{each} ' for each in reasons)}Change the parameter, then retry; or "
+        "cancel this, report the billing object and publish the event again."
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from notifications.models import Misfit
 from notifications.runners import ALIVE
 from notifications.schedules import SCHEDULES
 
@@ -81,6 +82,7 @@ def _findings(max_age: float) -> Iterator[Finding]:
         yield _age(max_age)
         yield _cluster()
         yield from _schedules()
+        yield _misfits()
 
 
 def _migrations() -> Finding:
@@ -125,6 +127,21 @@ def _cluster() -> Finding:
         advice=""
         if workers or clusters
         else "Start `manage.py cluster` (the unit bellwether-cluster). A bare `qcluster` shows only while it works.",
+    )
+
+
+def _misfits() -> Finding:
+    """What a change of tokens left behind is work for a person; the installation itself is well."""
+    number = Misfit.objects.count()
+    if not number:
+        return Finding(
+            name="tokens", is_well=True, detail="every subscription and template fits its event types"
+        )
+    return Finding(
+        name="tokens",
+        is_well=True,
+        detail=f"{number} subscriptions or templates use tokens that their event types do not offer",
+        advice="Mend those that the console lists under Rows that need attention.",
     )
 
 

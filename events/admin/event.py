@@ -15,6 +15,7 @@ from events import ids, wake
 from events.models import Event, Firing, InboxEntry, QuarantinedEvent
 
 from .audit import operator_acted
+from .found import found_by
 from .page import RecordPage, at, count, reason_of, short, utc
 
 RELEASE_LIMIT = 1_000
@@ -48,6 +49,7 @@ class EventAdmin(RecordPage[Event]):
         ("Keys", {"fields": ["account", "ordering_key", "idempotency_key"]}),
         ("Times", {"fields": ["occurred", "created", "deliver"]}),
         ("Payload", {"fields": ["payload"]}),
+        ("Billing objects as it found them", {"fields": ["objects_found"]}),
     ]
     ordering = ["-id"]
     sortable_by = ()
@@ -112,6 +114,11 @@ class EventAdmin(RecordPage[Event]):
     def payload(self, row: Event) -> SafeString:
         """The payload, indented to be read; what is sent is the text as it was published."""
         return format_html('<pre class="exact">{}</pre>', pretty(row.data))
+
+    @admin.display(description="objects")
+    def objects_found(self, row: Event) -> SafeString | str:
+        """What data sources say in all of its deliveries, however late."""
+        return found_by(row)
 
 
 # A private character around each number while JSON is indented, so that 19.90 stays 19.90.

@@ -1,12 +1,12 @@
 """The ledger of triggers, and the calendar of what will fire."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -14,7 +14,9 @@ from events.models import LedgerEntry, ScheduledFiring
 from events.triggers import reschedule
 
 from .audit import operator_acted
+from .event_names import event_link, link_to, period_text, with_events
 from .page import Page, RecordPage, at, clip, count, reason_of, utc
+from .typed import ModelForm
 
 
 def find(queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -50,11 +52,16 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
         "object",
         "account",
         "tier",
-        "period",
+        "period_named",
         "findings_table",
         "event",
     ]
     when = at("at", "at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        """With what names the event of each."""
+        found: QuerySet[LedgerEntry] = with_events(super().get_queryset(request))
+        return found
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
@@ -92,12 +99,29 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
     @admin.display(description="event")
     def event(self, row: LedgerEntry) -> SafeString | str:
         """The event it published, linked."""
-        return event_link(row.event_id)
+        return event_link(row)
+
+    @admin.display(description="period")
+    def period_named(self, row: LedgerEntry) -> SafeString | str:
+        """The period, or the report or event that it was once for."""
+        return period_text(row.period)
+
+
+class FiringForm(ModelForm[ScheduledFiring]):
+    """When it will fire."""
+
+    def clean_due_at(self) -> datetime:
+        """Not too far ahead."""
+        due_at: datetime = self.cleaned_data["due_at"]
+        reschedule.check(due_at)
+        return due_at
 
 
 @admin.register(ScheduledFiring)
 class CalendarAdmin(Page[ScheduledFiring]):
     """What will fire, and when; each can be moved or cancelled."""
+
+    form = FiringForm
 
     empty_help = (
         "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."
@@ -118,6 +142,11 @@ class CalendarAdmin(Page[ScheduledFiring]):
         ("When", {"fields": ["due_at", "local", "zone", "is_by_hand", "anchor", "period"]}),
     ]
     due = at("due_at", "due")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScheduledFiring]:
+        """With what names the event of each."""
+        found: QuerySet[ScheduledFiring] = with_events(super().get_queryset(request))
+        return found
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[ScheduledFiring], search_term: str
@@ -174,13 +203,13 @@ class CalendarAdmin(Page[ScheduledFiring]):
     def anchor(self, row: ScheduledFiring) -> SafeString | str:
         """The date or event from which days count."""
         if row.anchor_event_id:
-            return format_html("{} of {}", utc(row.anchor_at), event_link(row.anchor_event_id))
+            return format_html("{} of {}", utc(row.anchor_at), link_to(row.anchor_event_id))
         return f"{row.anchor_at:%Y-%m-%d}" if row.is_date else utc(row.anchor_at)
 
     @admin.display(description="event")
     def event(self, row: ScheduledFiring) -> SafeString | str:
         """The event it published, linked."""
-        return event_link(row.event_id)
+        return event_link(row)
 
     def _waits(self, row: ScheduledFiring | None) -> bool:
         return row is not None and row.status == ScheduledFiring.Status.PENDING
@@ -190,12 +219,3 @@ class CalendarAdmin(Page[ScheduledFiring]):
             ScheduledFiring, actor=request.user, action=f"firing.{verb}",
             subjects=[f"firing {pk}" for pk in ids], reason=reason,
         )  # fmt: skip
-
-
-def event_link(event_id: int | None) -> SafeString | str:
-    """Return a link to an event."""
-    if event_id is None:
-        return "—"
-    return format_html(
-        '<a href="{}">event {}</a>', reverse("admin:events_event_change", args=[event_id]), event_id
-    )

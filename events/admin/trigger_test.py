@@ -13,7 +13,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django_q.tasks import async_task
 
-from events.models import BackTest, Trigger
+from events.models import BackTest, EventType, Trigger
+from events.signals import specimens_asked
 from events.triggers import back_test
 from events.triggers.rules import of
 from events.triggers.summary import sentence
@@ -63,6 +64,7 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
     """GET shows the form and the last result, POST starts or cancels one."""
     if not request.user.has_perm("events.view_trigger"):
         raise PermissionDenied
+    back_test.end_interrupted()
     trigger = get_object_or_404(
         Trigger.objects.select_related("event_type", "anchor", "recovery_type"), pk=pk
     )
@@ -98,9 +100,11 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
                 **each,
                 "at": utc(datetime.fromisoformat(each["at"])),
                 "text": _as_published(each["data"]),
+                "received": _received(trigger, each),
             }
             for each in (last.result.get("examples", []) if last else [])
         ],
+        "notes": last.result.get("notes", []) if last else [],
         "trigger_url": reverse("admin:events_trigger_change", args=[pk]),
         "list_url": reverse("admin:events_trigger_changelist"),
     }
@@ -113,6 +117,15 @@ def back_test_view(request: HttpRequest, pk: int) -> HttpResponse:
 def _as_published(data: dict[str, Any]) -> str:
     """Write a payload as publishing would, amounts to the last digit, indented to be read."""
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+
+
+def _received(trigger: Trigger, example: dict[str, Any]) -> list[dict[str, str]]:
+    """Return what each subscription would send."""
+    at = datetime.fromisoformat(example["at"])
+    answers: list[tuple[Any, Any]] = specimens_asked.send(
+        EventType, event_type=trigger.event_type, data=example["data"], at=at
+    )
+    return [each for _, found in answers for each in found]
 
 
 def _note(request: HttpRequest, trigger: Trigger, days: int) -> None:

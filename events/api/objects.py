@@ -27,7 +27,7 @@ from .describe import ProblemSerializer
 from .wire import JSON, RawBody
 
 PROBLEMS: dict[Any, Any] = {
-    (status, problems.CONTENT_TYPE): ProblemSerializer for status in (400, 403, 404, 409)
+    (status, problems.CONTENT_TYPE): ProblemSerializer for status in (400, 403, 404, 409, 413)
 }
 WHEN = [
     OpenApiParameter("version", int, description="Refuses a stale report."),

@@ -1,5 +1,6 @@
 """Managing triggers, trying them, reading their ledger, and moving what will fire."""
 
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -63,6 +64,11 @@ class FiringSerializer(Strict, _OfEvent):
             "reason", "is_by_hand", "event", "settled_at",
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name != "due_at"]
+
+    def validate_due_at(self, value: datetime) -> datetime:
+        """Refuse what is too far ahead."""
+        reschedule.check(value)
+        return value
 
 
 class LedgerSerializer(_OfEvent):

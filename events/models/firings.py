@@ -204,10 +204,11 @@ class BackTest(models.Model):
         DONE = "done", "Done"
         CANCELLED = "cancelled", "Cancelled"
         FAILED = "failed", "Failed"
+        INTERRUPTED = "interrupted", "Interrupted"
 
     trigger = models.ForeignKey(Trigger, models.CASCADE, related_name="back_tests")
     days = models.PositiveIntegerField(default=30)
-    status = models.CharField(max_length=9, choices=Status, default=Status.RUNNING)
+    status = models.CharField(max_length=11, choices=Status, default=Status.RUNNING)
     looked_at = models.BigIntegerField("looked at", default=0)
     total = models.BigIntegerField(default=0)
     fired = models.BigIntegerField("would have fired", default=0)

@@ -7,7 +7,7 @@ published before it heard of a new rule.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -97,11 +97,22 @@ def where_of(event: Event, data: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "event", "external_id": event.public_id, "account": event.account}
 
 
-def anchor_of(rule: Rule, event: Event, data: dict[str, Any], where: dict[str, Any]) -> Anchor:
-    """Return what the rule counts from: the date in the payload, else the time at which it happened."""
+def anchor_of(
+    rule: Rule,
+    event: Event,
+    data: dict[str, Any],
+    where: dict[str, Any],
+    *,
+    states: dict[str, dict[str, Any]] | None = None,
+) -> Anchor:
+    """Return what the rule counts from: the date in the payload, else the time at which it happened.
+
+    `states` are its objects; None: they are read as they are now.
+    """
     told = payload.lookup(data, rule.row.date_path) if rule.row.date_path else None
     at = moment(told)
-    states = {} if rule.row.timezone else scope.family(where["kind"], where["external_id"])
+    if states is None:
+        states = {} if rule.row.timezone else scope.family(where["kind"], where["external_id"])
     account = {**(states.get("account") or {}), **(data.get("account") or {})}
     return Anchor(
         key=f"event {event.pk}",
@@ -143,6 +154,23 @@ def _cancel(row: TriggerCancellation, event: Event, data: dict[str, Any], ledger
             row.trigger_id, Outcome.CANCELLED, detail=reason, kind=each.kind, external_id=each.external_id,
             account=each.account, period=each.period,
         )  # fmt: skip
+
+
+def was_cancelled(rule: Rule, event: Event, data: dict[str, Any], due: datetime) -> bool:
+    """Whether a stored event withdrew what this one started, before it fell due."""
+    for row in rule.row.cancellations.all() if event.account else ():
+        later = Event.objects.filter(
+            type=row.event_type_id, account=event.account, pk__gt=event.pk, created_at__lte=due
+        )
+        if not (row.own_path and row.other_path):
+            if later.exists():
+                return True
+            continue
+        own = _named(payload.lookup(data, row.own_path))
+        for each in later.order_by("pk").only("data")[:BATCH]:
+            if own & _named(payload.lookup(payload.parse(each.data).value, row.other_path)):
+                return True
+    return False
 
 
 def _names(each: ScheduledFiring, path: str, named: set[str]) -> bool:

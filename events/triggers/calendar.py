@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from events import payload
+from events import moments, payload
 from events.models import Change, ScheduledFiring, Trigger
 
 from . import scope
@@ -14,6 +14,7 @@ from .change import Seen, why_not
 from .conditions import State, judge
 from .due import due_at
 from .ledger import Ledger, Outcome
+from .odd import OddValue
 from .rules import Rule
 from .values import moment, shown
 
@@ -101,7 +102,17 @@ def due_of(rule: Rule, anchor: Anchor | ScheduledFiring) -> datetime:
     at = anchor.at if isinstance(anchor, Anchor) else anchor.anchor_at
     start: date | datetime = at.astimezone(UTC).date() if anchor.is_date else at
     zone = scope.zone_for(anchor.zone, {})
-    return due_at(start, rule.row.offset_days, rule.row.at_time, zone)
+    try:
+        due = due_at(start, rule.row.offset_days, rule.row.at_time, zone)
+    except (OverflowError, ValueError):
+        due = None
+    if due is None or not moments.is_storable(due):
+        what = rule.row.date_path or "the time of the event"
+        raise OddValue(
+            f"{what} is {start:%Y-%m-%d}: {rule.row.offset_days} days later is outside the years 1970 to 2999. "
+            "Correct the reported date, or leave it empty where there is none."
+        )
+    return due
 
 
 def enter(rule: Rule, anchor: Anchor) -> bool:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from events.models import EventType, Firing
+from events import prepared
+from events.models import EventType
 from events.publish import publish
 from events.refusals import InactiveEventType, PublishError
 
@@ -17,10 +18,11 @@ from .payloads import Material, build
 from .rules import Rule
 
 MOST_DEEP = 5
-_CLAIM = f"""
-INSERT INTO {Firing._meta.db_table} (trigger_id, kind, external_id, tier, period, depth)
-VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id
-"""  # noqa: S608
+_CLAIM: LiteralString = """
+INSERT INTO events_firing (trigger_id, kind, external_id, tier, period, depth)
+VALUES (%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::smallint) ON CONFLICT DO NOTHING RETURNING id
+"""
+_NAME_EVENT: LiteralString = "UPDATE events_firing SET event_id = %s::bigint WHERE id = %s::bigint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def fire(rule: Rule, occasion: Occasion, ledger: Ledger, verdict: Verdict | None
                 ledger.note(rule.id, Outcome.ALREADY, detail=detail, findings=findings, **occasion.where)
                 return None
             event_id = tell(rule, rule.row.event_type, occasion)
-            Firing.objects.filter(pk=firing_id).update(event_id=event_id)
+            prepared.run(_NAME_EVENT, [str(event_id), str(firing_id)])
     except InactiveEventType as refusal:
         ledger.note(rule.id, Outcome.INACTIVE, detail=refusal.detail, findings=findings, **occasion.where)
         return None
@@ -104,16 +106,23 @@ def tell(rule: Rule, event_type: EventType, occasion: Occasion) -> int:
 
 
 def _claim(rule: Rule, occasion: Occasion) -> int | None:
-    with connection.cursor() as cursor:
-        key: list[str | int] = [rule.id, occasion.kind, occasion.external_id]
-        key += [occasion.tier, occasion.period, occasion.depth]
-        cursor.execute(_CLAIM, key)
-        row = cursor.fetchone()
-    return row[0] if row else None
+    key = [
+        str(rule.id),
+        occasion.kind,
+        occasion.external_id,
+        occasion.tier,
+        occasion.period,
+        str(occasion.depth),
+    ]
+    rows = prepared.run(_CLAIM, key)
+    return rows[0][0] if rows else None
 
 
 def _already(occasion: Occasion) -> str:
     tier = f" for {occasion.tier.replace(':', ' at ')}" if occasion.tier else ""
+    what, _, number = occasion.period.partition(" ")
+    if what in {"event", "change"} and number.isdecimal():
+        return f"It fired before{tier} for the same {what}."
     period = f" in the period {occasion.period}" if occasion.period else ""
     return f"It fired before{tier}{period}."
 

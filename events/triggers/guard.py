@@ -7,6 +7,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from .ledger import Ledger, Outcome
+from .odd import sentence
 from .rules import Rule
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,7 @@ def guarded(rule: Rule, ledger: Ledger, where: dict[str, Any], look: Callable[[]
     except Exception as error:
         log.exception("trigger failed", trigger=rule.row.name)
         ledger.forget(mark)
-        told = f"{type(error).__name__}: {error}"[:500]
+        told = sentence(rule, error)[:500]
         ledger.note(rule.id, Outcome.FAULTY, detail=told, **where)
         return told
     return ""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from events import payload
+from events.as_published import as_at
 from events.models import BillingObject, Event, ScheduledFiring
 
 from .known import decimal, fallbacks, instant
@@ -55,11 +56,16 @@ def together(material: Material) -> dict[str, Any]:
     return merged
 
 
-def of_date(row: ScheduledFiring, states: dict[str, dict[str, Any]], today: date) -> Material:
-    """What a passed date tells: how long ago it was, and of an invoice what the account owes in all."""
+def of_date(
+    row: ScheduledFiring, states: dict[str, dict[str, Any]], today: date, *, at: datetime | None = None
+) -> Material:
+    """What a passed date tells: how long ago it was, and of an invoice what the account owes in all.
+
+    With `at`, the account's other invoices are as they were then.
+    """
     computed: dict[str, Any] = {"offset.due_at": instant(row.due_at), "offset.timezone": row.zone}
     if row.kind == "invoice":
-        computed |= _overdue(row, states, today)
+        computed |= _overdue(row, states, today, at)
     return Material(
         kind=row.kind, states=states, computed=computed, fallbacks=fallbacks(row.kind, row.external_id)
     )
@@ -96,10 +102,12 @@ def is_overdue(state: dict[str, Any], today: date) -> bool:
     return balance is not None and balance > 0 and due is not None and due.astimezone(UTC).date() < today
 
 
-def _overdue(row: ScheduledFiring, states: dict[str, dict[str, Any]], today: date) -> dict[str, Any]:
+def _overdue(
+    row: ScheduledFiring, states: dict[str, dict[str, Any]], today: date, at: datetime | None
+) -> dict[str, Any]:
     due = row.anchor_at.astimezone(UTC if row.is_date else zone_for(row.zone, {})).date()
     own = states.get(row.kind) or {}
-    siblings = _invoices_of(row.account) if row.account else [own]
+    siblings = _invoices_of(row.account, at) if row.account else [own]
     owed = [number(each["balance"]) or Decimal(0) for each in siblings if is_overdue(each, today)]
     return {
         "invoice.days_overdue": (today - due).days,
@@ -110,8 +118,10 @@ def _overdue(row: ScheduledFiring, states: dict[str, dict[str, Any]], today: dat
     }
 
 
-def _invoices_of(account: str) -> Iterable[dict[str, Any]]:
-    rows = BillingObject.objects.filter(
-        kind="invoice", parent__kind="account", parent__external_id=account, deleted_at=None
-    )
-    return rows.values_list("state", flat=True)[:MOST_INVOICES]
+def _invoices_of(account: str, at: datetime | None) -> Iterable[dict[str, Any]]:
+    rows = BillingObject.objects.filter(kind="invoice", parent__kind="account", parent__external_id=account)
+    if at is None:
+        return rows.filter(deleted_at=None).values_list("state", flat=True)[:MOST_INVOICES]
+    named = [("invoice", each) for each in rows.values_list("external_id", flat=True)[:MOST_INVOICES]]
+    then = as_at(at, named)
+    return [each.state for each in then if each.kind == "invoice" and each.state and not each.is_deleted]

@@ -1,19 +1,30 @@
 """Move or cancel by hand what waits in the calendar: what is reported later does not undo it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from events import changes
+from events import changes, moments
 from events.models import ScheduledFiring
 
 from .ledger import Ledger, Outcome
 from .scope import zone_for
 
 Status = ScheduledFiring.Status
+FARTHEST = timedelta(days=3652)
+
+
+def check(due_at: datetime) -> None:
+    """Raise a ValidationError unless it can be moved there."""
+    latest = timezone.now() + FARTHEST
+    if not moments.is_storable(due_at) or due_at > latest:
+        raise ValidationError(
+            f"Give a time until {latest:%Y-%m-%d}, ten years from now. To have it never fire, cancel it."
+        )
 
 
 @transaction.atomic

@@ -2,18 +2,36 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
-
-from events import payload
+from events import exact, payload, prepared
 from events.lineage import lineage
 from events.models import BillingObject, Change
 
 from .conditions import State
 from .due import zone_of
 
+# What changed since is put back: before its next change, a parent was as that change found it.
+_FAMILY: LiteralString = """
+WITH RECURSIVE lineage AS (
+    SELECT id, parent_id, kind, external_id, state, 1 AS depth
+    FROM events_billingobject WHERE kind = %s::text AND external_id = %s::text
+    UNION ALL
+    SELECT above.id, above.parent_id, above.kind, above.external_id, above.state, depth + 1
+    FROM lineage JOIN events_billingobject AS above ON above.id = lineage.parent_id
+    WHERE depth < 10
+)
+SELECT l.kind, l.external_id, coalesce(later.before, l.state)::text FROM lineage AS l
+LEFT JOIN LATERAL (
+    SELECT c.before FROM events_change AS c
+    WHERE l.depth > 1 AND c.kind = l.kind AND c.external_id = l.external_id AND c.id > %s::bigint
+        AND c.folded_at IS NOT NULL
+    ORDER BY c.id LIMIT 1
+) AS later ON true
+ORDER BY l.depth
+"""
+_LAST = 2**63 - 1
 UTC_ZONE = ZoneInfo("UTC")
 ACCOUNT = "account"
 
@@ -25,29 +43,17 @@ def family(kind: str, external_id: str) -> dict[str, dict[str, Any]]:
 
 
 def family_at(change: Change) -> dict[str, dict[str, Any]]:
-    """Return the object as the change left it, and its parents as they were at that change."""
-    states = family(change.kind, change.external_id)
+    """Return the object as the change left it, and its parents as they were at that change. One statement."""
     own = change.after if change.after is not None else change.before or {}
-    parents = {kind: state for kind, state in states.items() if kind != change.kind}
-    return {change.kind: {**own, "id": own.get("id", change.external_id)}, **_as_at(parents, change.pk)}
-
-
-def _as_at(states: dict[str, dict[str, Any]], change_id: int | None) -> dict[str, dict[str, Any]]:
-    """Put back what changed since: before its next change, an object was as that change found it."""
-    if not states or change_id is None:
-        return states  # no parents, or no change but the object as it is now
-    which = Q()
-    for kind, state in states.items():
-        which |= Q(kind=kind, external_id=str(state["id"]))
-    later = (
-        Change.objects.filter(which, id__gt=change_id, folded_at__isnull=False)
-        .order_by("kind", "external_id", "id")
-        .distinct("kind", "external_id")
-        .only("kind", "before")
-    )
-    return states | {
-        each.kind: {"id": states[each.kind]["id"], **each.before} for each in later if each.before is not None
+    # Without a change of its own it stands for the object as it is: nothing is later.
+    after = str(change.pk if change.pk is not None else _LAST)
+    rows = prepared.run(_FAMILY, [change.kind, change.external_id, after])
+    parents = {
+        kind: {"id": external_id, **exact.loads(state)}
+        for kind, external_id, state in rows
+        if kind != change.kind
     }
+    return {change.kind: {**own, "id": own.get("id", change.external_id)}, **parents}
 
 
 def account_of(kind: str, external_id: str, states: Mapping[str, State], state: State | None = None) -> str:

@@ -12,6 +12,7 @@ def evaluate() -> int:
     """Look at what was reported, published and has fallen due; return how much it was."""
     answer()
     anchors.catch_up()
+    back_test.end_interrupted()
     prepare.prepare(budget=BUDGET)
     looked = evaluate_inbox(budget=BUDGET)
     if prepare.waits() or waits():
@@ -35,5 +36,5 @@ def clean_up() -> int:
 
 
 def run_back_test(pk: int) -> None:
-    """Carry out a back-test."""
-    back_test.carry_out(pk)
+    """Carry out a back-test, or go on with one that was interrupted."""
+    back_test.go_on(pk)

@@ -16,6 +16,7 @@ from notifications.tokens import legal_tokens
 from notifications.vet_source import OF_MAILS
 
 from . import preview
+from .misfit import Attention, AttentionFilter
 
 LIQUID_HELP = format_html(
     "A token is written {}, with a filter {}. Conditions: {}. Of filters there are those of Liquid and {}; "
@@ -40,13 +41,14 @@ class VariantInline(StackedInline[EmailVariant, EmailTemplate]):
 
 
 @admin.register(EmailTemplate)
-class EmailTemplateAdmin(Page[EmailTemplate]):
+class EmailTemplateAdmin(Attention, Page[EmailTemplate]):
     """Predefined emails."""
 
     form = EmailTemplateForm
     empty_help = (
         'Press "Install the product\'s mails" to begin with one for each event type, or add your own.'
     )
+    list_filter = [AttentionFilter]
     list_display = ["name", "subject", "event_type_count", "layout", "languages", "has_html", "updated_at"]
     list_select_related = ["layout"]
     change_list_template = "admin/notifications/emailtemplate/change_list.html"
@@ -55,10 +57,10 @@ class EmailTemplateAdmin(Page[EmailTemplate]):
     search_fields = ["name", "subject"]
     search_help_text = "Name or subject"
     autocomplete_fields = ["event_types", "layout"]
-    readonly_fields = ["preview", "tokens", "updated_at"]
+    readonly_fields = ["preview", "tokens", "updated_at", "fit"]
     inlines = [VariantInline]
     fieldsets = [
-        (None, {"fields": ["name", "event_types", "layout", "preview"]}),
+        (None, {"fields": ["name", "event_types", "layout", "fit", "preview"]}),
         (
             "Content",
             {"fields": ["locale", "subject", "preheader", "text", "html"], "description": LIQUID_HELP},

@@ -18,6 +18,7 @@ from smtpprofiles.models import SmtpProfile
 
 from .callout_preview import PreviewPage
 from .mail_trial import MailTrials
+from .misfit import Attention, AttentionFilter
 from .trial import SubscriptionTrials
 
 
@@ -69,7 +70,7 @@ class MediumFilter(admin.SimpleListFilter):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(
-    MailTrials, SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]
+    Attention, MailTrials, SubscriptionTrials, PreviewPage[Subscription], PausablePage[Subscription]
 ):
     """Who is told what, and how."""
 
@@ -87,14 +88,14 @@ class SubscriptionAdmin(
         "and an endpoint for webhooks, or an SMTP profile for email."
     )
     list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
-    list_filter = ["is_active", "is_paused", MediumFilter, "queue", "subscriber"]
+    list_filter = ["is_active", "is_paused", MediumFilter, AttentionFilter, "queue", "subscriber"]
     search_fields = ["name", "subscriber__name"]
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["state", "deliveries", "preview"]
+    readonly_fields = ["state", "deliveries", "preview", "fit"]
     fieldsets = [
-        (None, {"fields": ["subscriber", "name", "is_active", "state", "deliveries"]}),
+        (None, {"fields": ["subscriber", "name", "is_active", "state", "fit", "deliveries"]}),
         (
             "Which events",
             {

@@ -8,6 +8,7 @@ from .delivery import Channel, Delivery, Lane, Runner
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
+from .misfit import Misfit
 from .parameter import Parameter
 from .records import Attempt, RenderedBody
 from .subscription import Filter, Recipient, Subscription
@@ -29,6 +30,7 @@ __all__ = [
     "FeedbackAddress",
     "Filter",
     "Lane",
+    "Misfit",
     "OptOut",
     "Parameter",
     "ProfileRule",

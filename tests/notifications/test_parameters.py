@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from events.models import BillingObject
+from events.objects import delete, report
 from events.publish import publish
 from notifications import operate, vet_callout
 from notifications.data_source import DataSource, check_path
@@ -372,9 +373,11 @@ def test_a_delivery_whose_secret_was_deleted_is_held_and_says_so(catalog: Any, h
     assert len(https_receiver.received) == 1
 
 
-def test_what_was_held_for_want_of_a_value_goes_once_there_is_one(catalog: Any, https_receiver: Any) -> None:
+def test_what_was_not_reported_by_then_is_held_until_the_parameter_is_changed(
+    catalog: Any, https_receiver: Any
+) -> None:
     subscription: Any = WebhookSubscriptionFactory()
-    Parameter.objects.create(
+    row = Parameter.objects.create(
         subscription=subscription, name="segment", source="data", value="account.segment", if_missing="fail"
     )
     publish("invoice.posted", catalog["invoice.posted"].sample | {"account": {"id": "1001"}})
@@ -382,10 +385,39 @@ def test_what_was_held_for_want_of_a_value_goes_once_there_is_one(catalog: Any, 
     delivery = Delivery.objects.get()
     assert (delivery.status, delivery.hold_cause, delivery.attempt_count) == ("held", "rendering", 0)
     assert "Parameter “segment”: account.segment has no value in this event" in delivery.last_error
+
+    report("account", "1001", {"segment": "later"})
+    operate.retry([delivery.pk], subscription.subscriber, "")
+    Engine(until_idle=True).run()
+    delivery.refresh_from_db()
+    assert "Account 1001 had not been reported when the event was published" in delivery.last_error
     assert https_receiver.received == []
 
-    BillingObject.objects.create(kind="account", external_id="1001", state={"segment": "gold"})
+    Parameter.objects.filter(pk=row.pk).update(if_missing="default", default_value="none")
     operate.retry([delivery.pk], subscription.subscriber, "")
     Engine(until_idle=True).run()
     [request] = https_receiver.received
-    assert json.loads(request.body)["parameters"] == {"segment": "gold"}
+    assert json.loads(request.body)["parameters"] == {"segment": "none"}
+
+
+@pytest.mark.parametrize("source", ["data", "liquid"])
+def test_a_value_is_that_of_the_event_however_late_it_is_sent_and_whatever_was_reported_since(
+    catalog: Any, https_receiver: Any, source: str
+) -> None:
+    value = "account.segment" if source == "data" else "{{ account.segment }}"
+    for queue in ("first", "again"):
+        Parameter.objects.create(
+            subscription=WebhookSubscriptionFactory(queue__name=queue),
+            name="segment",
+            source=source,
+            value=value,
+        )
+    report("account", "1001", {"segment": "gold"})
+    publish("invoice.posted", catalog["invoice.posted"].sample | {"account": {"id": "1001"}})
+    report("account", "1001", {"segment": "silver"})
+    Engine(until_idle=True).run()
+    publish("invoice.posted", catalog["invoice.posted"].sample | {"account": {"id": "1001"}})
+    delete("account", "1001")
+    Engine(until_idle=True).run()
+    sent = [json.loads(request.body)["parameters"]["segment"] for request in https_receiver.received]
+    assert sorted(sent) == ["gold", "gold", "silver", "silver"]

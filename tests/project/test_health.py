@@ -47,7 +47,7 @@ def faults(max_age: float = 60) -> list[str]:
 
 
 def test_everything_is_well() -> None:
-    assert list(looked()) == ["database", "due work", "cluster", "schedules"]
+    assert list(looked()) == ["database", "due work", "cluster", "schedules", "tokens"]
     assert faults() == []
 
 
@@ -124,14 +124,14 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 def test_the_command_says_it_to_people_and_to_programs() -> None:
     result = command()
-    assert (result.returncode, [line[:4] for line in result.stdout.splitlines()]) == (0, ["OK  "] * 4)
+    assert (result.returncode, [line[:4] for line in result.stdout.splitlines()]) == (0, ["OK  "] * 5)
 
     Cluster.objects.all().delete()
     result = command("--json")
     told = json.loads(result.stdout)
     assert (result.returncode, told["is_well"]) == (1, False)
     assert [(one["name"], one["is_well"]) for one in told["checks"]] == [
-        ("database", True), ("due work", True), ("cluster", False), ("schedules", True),
+        ("database", True), ("due work", True), ("cluster", False), ("schedules", True), ("tokens", True),
     ]  # fmt: skip
 
 

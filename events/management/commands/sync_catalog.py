@@ -16,7 +16,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Sync, and say what changed."""
         report = sync()
-        catalog_synced.send(sender=type(self))
+        has_changed = bool(report.created or report.updated or report.retired)
+        catalog_synced.send(sender=type(self), has_changed=has_changed)
         self.stdout.write(
             self.style.SUCCESS(
                 f"Event types: {report.created} created, {report.updated} updated, "
