@@ -4,7 +4,6 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import Http404
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import generics, serializers
 
@@ -15,6 +14,8 @@ from events.models import Scope
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
+
+from .visibility import delivery_of, visible_deliveries
 
 
 class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -145,10 +146,14 @@ class DeliveryDetailSerializer(DeliverySerializer):
 
 
 class _Deliveries(generics.GenericAPIView[Delivery]):
-    queryset = Delivery.objects.select_related("event__type", "subscription")
+    queryset = Delivery.objects.all()
     permission_model = Delivery
     required_scopes = {"GET": Scope.DELIVERIES_READ}
     renderer_classes = [JSON]
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        """Those that the caller may see."""
+        return visible_deliveries(self.request)
 
 
 class DeliveriesView(_Deliveries, generics.ListAPIView[Delivery]):
@@ -166,7 +171,4 @@ class DeliveryView(_Deliveries, generics.RetrieveAPIView[Delivery]):
 
     def get_object(self) -> Delivery:
         """Return the delivery of the id in the path, or a 404."""
-        uid = ids.parse("dlv", self.kwargs["public_id"])
-        if uid is None:
-            raise Http404
-        return generics.get_object_or_404(self.get_queryset(), uid=uid)
+        return delivery_of(self.request, self.kwargs["public_id"])

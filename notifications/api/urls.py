@@ -12,8 +12,10 @@ from .event_types import (
     EventTypeWithCalloutView,
 )
 from .events import EventWithDeliveriesView
+from .operate import CancelView, HoldView, ReleaseView, RetryView, SkipView
 from .preview import PreviewView
 from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
+from .replays import ReplaysView, ReplayView
 from .subscriptions import SubscriptionViewSet
 from .suppressions import SuppressionViewSet
 from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
@@ -32,6 +34,13 @@ urlpatterns = [
     re_path(r"^events/(?P<public_id>evt_\w+)/$", EventWithDeliveriesView.as_view(), name="event"),
     path("deliveries/", DeliveriesView.as_view(), name="deliveries"),
     path("deliveries/<str:public_id>/", DeliveryView.as_view(), name="delivery"),
+    path("deliveries/<str:public_id>/retry/", RetryView.as_view(), name="delivery-retry"),
+    path("deliveries/<str:public_id>/skip/", SkipView.as_view(), name="delivery-skip"),
+    path("deliveries/<str:public_id>/cancel/", CancelView.as_view(), name="delivery-cancel"),
+    path("deliveries/<str:public_id>/hold/", HoldView.as_view(), name="delivery-hold"),
+    path("deliveries/<str:public_id>/release/", ReleaseView.as_view(), name="delivery-release"),
+    path("replays/", ReplaysView.as_view(), name="replays"),
+    path("replays/<int:pk>/", ReplayView.as_view(), name="replay"),
     path("event-types/", EventTypesWithCalloutView.as_view(), name="event-types"),
     re_path(r"^event-types/(?P<code>[\w.]+)/$", EventTypeWithCalloutView.as_view(), name="event-type"),
     re_path(

@@ -9,7 +9,9 @@ from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
 from .parameter import Parameter
+from .pull import PullCursor
 from .records import Attempt, RenderedBody
+from .replay import Replay
 from .subscription import Filter, Recipient, Subscription
 
 __all__ = [
@@ -32,8 +34,10 @@ __all__ = [
     "OptOut",
     "Parameter",
     "ProfileRule",
+    "PullCursor",
     "Recipient",
     "RenderedBody",
+    "Replay",
     "RetiredSecret",
     "Runner",
     "Subscription",

@@ -1,0 +1,96 @@
+"""Retry, skip, cancel, hold and release over HTTP."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from notifications.engine import Engine
+from notifications.models import AuditEntry, Delivery, Lane
+from tests.calls.conftest import Scene
+from tests.factories import WebhookSubscriptionFactory
+from tests.servers import HttpsReceiver
+
+
+def put(delivery: Delivery, status: str, cause: str = "") -> None:
+    """Bring a delivery, the head of its lane, into a state."""
+    waits = status in Delivery.WAITING
+    final = status not in Delivery.UNFINISHED
+    Delivery.objects.filter(pk=delivery.pk).update(
+        status=status, hold_cause=cause, due_at=timezone.now() if waits else None,
+        settled_at=timezone.now() if final else None,
+    )  # fmt: skip
+    if status == "held":
+        Lane.objects.update(blocked_by=delivery, due_at=None)
+    elif final:
+        Lane.objects.update(next_sequence=2, due_at=None)
+
+
+ALLOWED: list[Any] = [
+    # state, cause, verb, what becomes of it, or what the refusal says
+    ("pending", "", "hold", "held"),
+    ("pending", "", "cancel", "cancelled"),
+    ("pending", "", "skip", "skipped"),
+    ("pending", "", "retry", "not tried yet"),
+    ("pending", "", "release", "not held"),
+    ("retrying", "", "retry", "retrying"),
+    ("retrying", "", "hold", "held"),
+    ("held", "exhausted", "retry", "pending"),
+    ("held", "exhausted", "skip", "skipped"),
+    ("held", "exhausted", "release", "retry it once its cause is mended"),
+    ("held", "operator", "release", "pending"),
+    ("held", "publisher", "release", "pending"),
+    ("held", "operator", "hold", "already held"),
+    ("held", "operator", "cancel", "cancelled"),
+    ("dead", "", "retry", "replay it"),
+    ("delivered", "", "cancel", "already delivered"),
+    ("delivered", "", "hold", "already delivered"),
+    ("cancelled", "", "release", "already cancelled"),
+]
+
+
+@pytest.mark.parametrize(("status", "cause", "verb", "becomes"), ALLOWED)
+def test_a_verb_does_its_work_or_says_what_would(
+    scene: Scene, status: str, cause: str, verb: str, becomes: str
+) -> None:
+    _, delivery = scene.fanned_out()
+    put(delivery, status, cause)
+    api = scene.key("deliveries:operate")
+    answer = api("post", f"deliveries/{delivery.public_id}/{verb}/", {"reason": "asked for"})
+    if becomes in Delivery.Status.values:
+        assert (api.status, answer["status"]) == (200, becomes)
+        entry = AuditEntry.objects.get()
+        assert (entry.action, entry.reason) == (f"delivery.{verb}", "asked for")
+        blocked = Lane.objects.get().blocked_by_id
+        assert blocked == (delivery.pk if becomes == "held" else None)
+    else:
+        assert (api.status, becomes in answer["detail"]) == (409, True), answer
+        assert (answer["state"], answer["hold_cause"]) == (status, cause)
+        assert not AuditEntry.objects.exists()
+
+
+def test_a_held_delivery_holds_up_its_lane_until_it_is_released(
+    scene: Scene, https_receiver: HttpsReceiver
+) -> None:
+    _, first = scene.fanned_out()
+    scene.fanned_out(amount="2.00")
+    api = scene.key("deliveries:operate")
+    api("post", f"deliveries/{first.public_id}/hold/", {}, status=200)
+    Engine(until_idle=True).run()
+    assert https_receiver.received == []
+    api("post", f"deliveries/{first.public_id}/release/", {}, status=200)
+    Engine(until_idle=True).run()
+    assert [request.headers["bellwether-sequence"] for request in https_receiver.received] == ["1", "2"]
+
+
+def test_a_key_works_only_on_what_it_may_see(scene: Scene) -> None:
+    other = WebhookSubscriptionFactory(queue=scene.queue, name="other")
+    _, delivery = scene.fanned_out()
+    path = f"deliveries/{delivery.public_id}/hold/"
+    assert scene.key("deliveries:operate", subscriber=other.subscriber)("post", path, {}, status=404)
+    assert "deliveries:operate" in scene.key("deliveries:read")("post", path, {}, status=403)["detail"]
+    scene.key("deliveries:operate", subscriber=other.subscriber, is_operator=True)(
+        "post", path, {}, status=200
+    )
+    scene.key("deliveries:operate")("post", path, {"why": "x"}, status=400)
+    scene.key("deliveries:operate")("post", "deliveries/dlv_0/hold/", {}, status=404)
