@@ -13,6 +13,7 @@ from . import (
     mail,
     profile,
     profile_rule,
+    queue,
     subscription,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "mail",
     "profile",
     "profile_rule",
+    "queue",
     "subscription",
 ]

@@ -14,6 +14,7 @@ from events.models import Scope
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
+from notifications.parameters import without_markers
 
 from .visibility import delivery_of, visible_deliveries
 
@@ -101,11 +102,24 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
 
 class RenderedSerializer(serializers.ModelSerializer[RenderedBody]):
-    """What is sent on every attempt, to the byte."""
+    """What is sent on every attempt, to the byte; secret parameters are masked."""
 
     class Meta:
         model = RenderedBody
         fields = ["body", "headers", "query"]
+
+    def to_representation(self, instance: RenderedBody) -> dict[str, Any]:
+        """Return it without the markers that stand for secrets."""
+        of = instance.delivery.public_id
+
+        def pairs(rows: list[list[str]]) -> list[list[str]]:
+            return [[name, without_markers(value, of)] for name, value in rows]
+
+        return {
+            "body": without_markers(instance.body, of),
+            "headers": pairs(instance.headers),
+            "query": pairs(instance.query),
+        }
 
 
 class DeliveryDetailSerializer(DeliverySerializer):
@@ -141,7 +155,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
 
     def _body(self, delivery: Delivery) -> RenderedBody | None:
         if self._kept is None:
-            self._kept = [RenderedBody.objects.filter(delivery=delivery).first()]
+            self._kept = [RenderedBody.objects.filter(delivery=delivery).select_related("delivery").first()]
         return self._kept[0]
 
 

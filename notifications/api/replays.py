@@ -76,18 +76,19 @@ class ReplayOrderSerializer(Strict):
 
     def validate_subscription(self, subscription: Subscription) -> Subscription:
         """One that the caller may see."""
-        return self._visible(subscription, subscription.subscriber_id)
+        self._refuse_others(subscription, subscription.subscriber_id)
+        return subscription
 
     def validate_endpoint(self, endpoint: Endpoint) -> Endpoint:
         """One that the caller may see."""
-        return self._visible(endpoint, endpoint.subscriber_id)
+        self._refuse_others(endpoint, endpoint.subscriber_id)
+        return endpoint
 
-    def _visible(self, row: Any, subscriber_id: int) -> Any:
+    def _refuse_others(self, row: Subscription | Endpoint, subscriber_id: int) -> None:
         confined = confined_to(self.context["request"])
         if confined not in (None, subscriber_id):
             # As if there were none: it is another subscriber's.
             raise serializers.ValidationError(f'Invalid pk "{row.pk}" - object does not exist.')
-        return row
 
     def selection(self) -> Selection:
         """Return what was asked for."""

@@ -15,12 +15,15 @@ from .events import EventWithDeliveriesView
 from .operate import CancelView, HoldView, ReleaseView, RetryView, SkipView
 from .preview import PreviewView
 from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
+from .queues import AckView, MessagesView, QueueWithLanesViewSet
 from .replays import ReplaysView, ReplayView
+from .statements import ResendMissingView, StatementView
 from .subscriptions import SubscriptionViewSet
 from .suppressions import SuppressionViewSet
 from .templates import LayoutViewSet, PartialViewSet, TemplateViewSet
 
 router = SimpleRouter()
+router.register("queues", QueueWithLanesViewSet)
 router.register("endpoints", EndpointViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("smtp-profiles", SmtpProfileViewSet)
@@ -39,8 +42,12 @@ urlpatterns = [
     path("deliveries/<str:public_id>/cancel/", CancelView.as_view(), name="delivery-cancel"),
     path("deliveries/<str:public_id>/hold/", HoldView.as_view(), name="delivery-hold"),
     path("deliveries/<str:public_id>/release/", ReleaseView.as_view(), name="delivery-release"),
+    path("queues/<slug:name>/messages/", MessagesView.as_view(), name="messages"),
+    path("queues/<slug:name>/ack/", AckView.as_view(), name="ack"),
     path("replays/", ReplaysView.as_view(), name="replays"),
     path("replays/<int:pk>/", ReplayView.as_view(), name="replay"),
+    path("statements/resend-missing/", ResendMissingView.as_view(), name="resend-missing"),
+    path("statements/<str:day>/", StatementView.as_view(), name="statement"),
     path("event-types/", EventTypesWithCalloutView.as_view(), name="event-types"),
     re_path(r"^event-types/(?P<code>[\w.]+)/$", EventTypeWithCalloutView.as_view(), name="event-type"),
     re_path(

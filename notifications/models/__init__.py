@@ -4,7 +4,7 @@ from .audit import AuditEntry
 from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
-from .delivery import Channel, Delivery, Lane, Runner
+from .delivery import Channel, Delivery, Lane
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
@@ -12,6 +12,7 @@ from .parameter import Parameter
 from .pull import PullCursor
 from .records import Attempt, RenderedBody
 from .replay import Replay
+from .runner import Runner
 from .subscription import Filter, Recipient, Subscription
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The engine's own rows: channels, lanes, deliveries and the processes that run them.
+"""The engine's own rows: channels, lanes and deliveries.
 
 The mutable state of a send is on its channel (lease, ids in flight) and its lane (head), so that a
 delivery is written twice in its life: when it is made, and when it is settled.
@@ -253,21 +253,3 @@ class Delivery(models.Model):
     def public_id(self) -> str:
         """The id that the outside sees, `dlv_…`: the webhook-id, and part of the Message-ID."""
         return ids.public("dlv", self.uid)
-
-
-class Runner(models.Model):
-    """A process that is draining the channels now."""
-
-    id = models.UUIDField(primary_key=True, default=ids.uuid7)
-    host = models.CharField(max_length=100)
-    pid = models.IntegerField()
-    cluster = models.CharField(max_length=100, blank=True, help_text="Which installation's `up` started it.")
-    is_stopping = models.BooleanField(default=False, help_text="Asked to end early.")
-    started_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-started_at"]
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from events.models import Grant, InboxEntry, QuarantinedEvent, Subscriber, WithheldEvent
+from events.models import Grant, InboxEntry, QuarantinedEvent, WithheldEvent
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
 from notifications.models import Attempt, AuditEntry, Delivery, Filter, Lane, RenderedBody
@@ -274,7 +274,7 @@ class TestGrants:
         self, scene: Scene, is_own: bool, grant: dict[str, bool] | None, patch: int, delete: int
     ) -> None:
         event, _ = scene.fanned_out()
-        who: Subscriber = scene.publisher if is_own else SubscriberFactory()
+        who: Any = scene.publisher if is_own else SubscriberFactory()
         Grant.objects.filter(subscriber=who).delete()
         if grant:
             Grant.objects.create(subscriber=who, queue=scene.queue, **grant)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from notifications.engine import Engine
-from notifications.models import AuditEntry, Delivery, Lane
+from notifications.models import AuditEntry, Delivery, Lane, Parameter
 from tests.calls.conftest import Scene
 from tests.factories import WebhookSubscriptionFactory
 from tests.servers import HttpsReceiver
@@ -94,3 +94,20 @@ def test_a_key_works_only_on_what_it_may_see(scene: Scene) -> None:
     )
     scene.key("deliveries:operate")("post", path, {"why": "x"}, status=400)
     scene.key("deliveries:operate")("post", "deliveries/dlv_0/hold/", {}, status=404)
+
+
+def test_a_stored_callout_is_told_without_its_secrets(scene: Scene, https_receiver: HttpsReceiver) -> None:
+    Parameter.objects.create(
+        subscription=scene.hooks,
+        name="tenant",
+        is_secret=True,
+        secret="s3cret",
+        source="static",
+        placement="header",
+    )
+    _, delivery = scene.fanned_out()
+    Engine(until_idle=True).run()
+    assert https_receiver.received[0].headers["tenant"] == "s3cret"
+    told = scene.key("deliveries:read")("get", f"deliveries/{delivery.public_id}/", status=200)
+    assert told["rendered"]["headers"] == [["tenant", "****"]]
+    assert "(secret" not in str(told)

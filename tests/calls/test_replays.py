@@ -163,7 +163,7 @@ def test_the_window_and_the_filters_select(scene: Scene, https_receiver: HttpsRe
 
 
 def test_a_wrong_order_names_its_member(scene: Scene) -> None:
-    other = WebhookSubscriptionFactory(queue=scene.queue, name="other")
+    other: Any = WebhookSubscriptionFactory(queue=scene.queue, name="other")
     cases: list[tuple[Any, str]] = [
         ({}, "/subscription"),
         ({"ids": []}, "/ids"),
