@@ -147,9 +147,7 @@ class EndpointHeaderFormSet(BaseInlineFormSet[EndpointHeader, Endpoint, ModelFor
         ]
         faults = authentication.faults_of_headers(self.instance, [form.instance for form in staying])
         faults |= authentication.clashes_with_parameters(self.instance, [form.instance for form in staying])
-        untyped = [
-            form.instance for form in staying if form.instance.pk and not form.cleaned_data.get("value")
-        ]
+        untyped = [form.instance for form in staying if form.instance.pk and "value" not in form.changed_data]
         if self.instance.pk:
             kept = repoint.kept_headers(self.instance, untyped)
             for form in staying:

@@ -129,7 +129,8 @@ def _retry_refusal(delivery: Delivery, status: Delivery.Status, grip: Grip) -> s
     if status == Status.PENDING:
         return "not tried yet: it is sent when its turn comes"
     if status not in (Status.RETRYING, Status.HELD, Status.DEAD):
-        return f"already {status.label.lower()}"
+        again = ": replay it to send it again" if status in (Status.DELIVERED, Status.SKIPPED) else ""
+        return f"already {status.label.lower()}{again}"
     lane = grip.lane_of(delivery)
     if lane and (delivery.sequence or 0) < lane.next_sequence:
         return _PASSED

@@ -52,7 +52,16 @@ class ApiKeyAdmin(Page[ApiKey]):
         "A key lets a program publish events or manage configuration. It belongs to a "
         "subscriber: add that first."
     )
-    list_display = ["name", "prefix", "subscriber", "is_operator", "state", "expires_at", "last_used_at", "created_at"]
+    list_display = [
+        "name",
+        "prefix",
+        "subscriber",
+        "is_operator",
+        "state",
+        "expires_at",
+        "last_used_at",
+        "created_at",
+    ]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter), "subscriber"]
     list_select_related = ["subscriber"]
     search_fields = ["name", "prefix", "subscriber__name"]

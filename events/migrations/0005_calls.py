@@ -73,7 +73,10 @@ class Migration(migrations.Migration):
                             "config:read",
                             "Read the configuration of every subscriber (an operator's key only)",
                         ),
-                        ("config:write", "Change it, grants and keys included (an operator's key only)"),
+                        (
+                            "config:write",
+                            "Change the configuration, grants and keys included (an operator's key only)",
+                        ),
                         ("deliveries:read", "Read deliveries and statements"),
                         ("deliveries:operate", "Retry, skip, cancel, hold, release and replay deliveries"),
                     ],

@@ -23,7 +23,10 @@ class Scope(models.TextChoices):
     )
     OBJECTS_WRITE = "objects:write", "Report billing objects and their activity"
     CONFIG_READ = "config:read", "Read the configuration of every subscriber (an operator's key only)"
-    CONFIG_WRITE = "config:write", "Change it, grants and keys included (an operator's key only)"
+    CONFIG_WRITE = (
+        "config:write",
+        "Change the configuration, grants and keys included (an operator's key only)",
+    )
     DELIVERIES_READ = "deliveries:read", "Read deliveries and statements"
     DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel, hold, release and replay deliveries"
 

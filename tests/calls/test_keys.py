@@ -114,7 +114,7 @@ READS: list[tuple[str, Any, Any, Any, Any]] = [
     ("objects/account/1001/", 200, 403, 403, 403),
     ("suppressions/", 0, 403, 403, 403),
     ("queues/billing/messages/", 1, 0, 1, 1),  # those of its subscriber, which is the listening one
-    ("event-types/", 17, 17, 17, 17),
+    ("event-types/", 23, 23, 23, 23),
     ("keys/", 4, 403, 403, 403),
     ("grants/", 1, 403, 403, 403),
     ("subscribers/", 3, 403, 403, 403),

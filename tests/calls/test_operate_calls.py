@@ -43,6 +43,7 @@ ALLOWED: list[Any] = [
     ("held", "operator", "hold", "already held"),
     ("held", "operator", "cancel", "cancelled"),
     ("dead", "", "retry", "replay it"),
+    ("delivered", "", "retry", "already delivered: replay it"),
     ("delivered", "", "cancel", "already delivered"),
     ("delivered", "", "hold", "already delivered"),
     ("cancelled", "", "release", "already cancelled"),
