@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from smtpprofiles.encryption import SecretUnreadable
 
 from . import authentication
-from .models import Endpoint, EndpointHeader, Parameter
+from .models import Endpoint, EndpointHeader, Parameter, Subscription
 
 # What goes to the endpoint's host, by itself or as the token that it buys; and what goes to the token server's.
 _TO_HOST = ("password", "bearer_token", "client_secret", "api_key")
@@ -40,6 +40,17 @@ def kept_headers(endpoint: Endpoint, kept: Iterable[EndpointHeader]) -> dict[str
     if told is None:
         return {}
     return {header.name: f"{told} Give the value again." for header in kept if header.is_secret}
+
+
+def kept_parameters(subscription: Subscription, typed: Collection[str]) -> dict[str, str]:
+    """Return, by name, the secret parameters to give again, as the subscription is about to call another host."""
+    stored = Endpoint.objects.filter(subscriptions=subscription).values_list("base_url", flat=True).first()
+    becomes = subscription.endpoint.base_url if subscription.endpoint else ""
+    if not (stored and becomes) or _host(stored) == _host(becomes):
+        return {}
+    told = f"The host changes from {_host(stored)} to {_host(becomes)}. Give the value again."
+    names = subscription.parameters.filter(is_secret=True).values_list("name", flat=True)
+    return {name: told for name in names if name not in typed}
 
 
 def _moved(endpoint: Endpoint) -> dict[str, str]:

@@ -24,7 +24,7 @@ class TakenBack:
 
     state: str  # cancelled: nothing of it was or will be delivered; else partly_sent
     cancelled: int  # now
-    tried: int  # of those: failed before, and may have arrived nevertheless
+    tried: int  # of those: failed before, or taken by a worker that died, and may have arrived nevertheless
     in_flight: int  # their result is on its way
     delivered: int
     ended_before: int  # dead, skipped, suppressed or cancelled already
@@ -58,7 +58,7 @@ def _take_back(event_id: int, caller: Caller, reason: str) -> TakenBack:
     counts = TakenBack(
         state="partly_sent" if in_flight or delivered else "cancelled",
         cancelled=len(left),
-        tried=sum(row.attempt_count > 0 for row in left),
+        tried=sum(row.attempt_count > 0 or row.pk in grip.may_be_sent for row in left),
         in_flight=len(in_flight),
         delivered=delivered,
         ended_before=len(rows) - len(left) - len(in_flight) - delivered,

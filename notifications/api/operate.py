@@ -20,7 +20,7 @@ from .problems import OPERATES, PROBLEMS
 from .visibility import delivery_of
 
 
-class ReasonSerializer(Strict):
+class OperationSerializer(Strict):
     """Why it is done."""
 
     reason = serializers.CharField(
@@ -36,10 +36,10 @@ class _Verb(generics.GenericAPIView[Delivery]):
     required_scopes = {"POST": Scope.DELIVERIES_OPERATE}
     permission_actions = OPERATES
     renderer_classes = [JSON]
-    serializer_class = ReasonSerializer
+    serializer_class = OperationSerializer
     act: ClassVar[Callable[..., operate.Report]]
 
-    @extend_schema(request=ReasonSerializer, responses={200: DeliverySerializer, **PROBLEMS})
+    @extend_schema(request=OperationSerializer, responses={200: DeliverySerializer, **PROBLEMS})
     def post(self, request: Request, public_id: str) -> Response:
         """Do it to one delivery; where its state does not allow it, 409 says why and what to do instead."""
         delivery = delivery_of(request, public_id)

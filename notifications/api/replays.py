@@ -133,7 +133,7 @@ class ReplaySerializer(serializers.ModelSerializer[Replay]):
         return dict(replays.progress(replay))
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class ReplayPreviewSerializer(serializers.Serializer[Any]):
     """What a replay would do, were it ordered now."""
 
     total = serializers.IntegerField(help_text="Deliveries it would send again.")
@@ -146,7 +146,7 @@ class PreviewSerializer(serializers.Serializer[Any]):
 def answer(request: Request, selection: Selection, reason: str) -> Response:
     """Order the replay, or with `?dry_run=1` tell what it would do."""
     if flag(request, "dry_run"):
-        return Response(PreviewSerializer(replays.preview(selection)).data)
+        return Response(ReplayPreviewSerializer(replays.preview(selection)).data)
     actor: Any = request.auth if isinstance(request.auth, ApiKey) else request.user
     replay = replays.order(selection, actor, reason)
     return Response(ReplaySerializer(replay).data, status=status.HTTP_201_CREATED)
@@ -179,7 +179,7 @@ class ReplaysView(_Replays, generics.ListAPIView[Replay]):
     @extend_schema(
         request=ReplayOrderSerializer,
         parameters=[DRY_RUN],
-        responses={201: ReplaySerializer, 200: PreviewSerializer, **PROBLEMS},
+        responses={201: ReplaySerializer, 200: ReplayPreviewSerializer, **PROBLEMS},
         examples=[
             OpenApiExample("by ids", value={"ids": ["dlv_0199…"], "reason": "lost by us"}, request_only=True),
             OpenApiExample(

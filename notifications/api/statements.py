@@ -17,7 +17,14 @@ from notifications.models import Delivery, Subscription
 from notifications.replay import Selection
 
 from .problems import OPERATES, PROBLEMS
-from .replays import DRY_RUN, PreviewSerializer, ReplayOrderSerializer, ReplaySerializer, answer, uids_of
+from .replays import (
+    DRY_RUN,
+    ReplayOrderSerializer,
+    ReplayPreviewSerializer,
+    ReplaySerializer,
+    answer,
+    uids_of,
+)
 
 PAGE, MOST = 200, 1_000
 _COUNTS = (
@@ -211,7 +218,7 @@ class ResendMissingView(generics.GenericAPIView[Delivery]):
     @extend_schema(
         request=MissingSerializer,
         parameters=[DRY_RUN],
-        responses={201: ReplaySerializer, 200: PreviewSerializer, **PROBLEMS},
+        responses={201: ReplaySerializer, 200: ReplayPreviewSerializer, **PROBLEMS},
         examples=[
             OpenApiExample(
                 "after the last number seen",

@@ -13,7 +13,7 @@ from events.models import ApiKey, BillingObject, Grant, Queue, Scope
 from notifications.models import AuditEntry, EndpointHeader, Parameter
 from tests import console_form
 from tests.calls.conftest import Api, Scene
-from tests.factories import WebhookSubscriptionFactory
+from tests.factories import EndpointFactory, WebhookSubscriptionFactory
 
 CONFIG = ["config:read", "config:write"]
 
@@ -232,6 +232,19 @@ class TestRepointing:
         moved = {"base_url": "https://thief.example.net"}
         [fault] = api("patch", f"endpoints/{scene.hooks.endpoint_id}/", moved, status=400)["errors"]
         assert (fault["field"], "hooks" in fault["detail"]) == ("/base_url", True)
+
+    def test_a_subscription_takes_no_secret_parameter_to_another_host(self, scene: Scene, api: Api) -> None:
+        Parameter.objects.create(
+            subscription=scene.hooks, name="k", is_secret=True, secret="s", source="static"
+        )
+        thief = EndpointFactory(subscriber=scene.hooks.subscriber, base_url="https://thief.example.net")
+        path, moved = f"subscriptions/{scene.hooks.pk}/", {"endpoint": thief.pk}  # type: ignore[attr-defined]
+        parameter = {"name": "k", "source": "static", "is_secret": True, "placement": "body"}
+        for body in (moved, moved | {"parameters": [parameter]}):
+            [fault] = api("patch", path, body, status=400)["errors"]
+            assert (fault["field"], "Give the value again" in fault["detail"]) == ("/parameters", True), fault
+        api("patch", path, moved | {"parameters": [parameter | {"value": "t"}]}, status=200)
+        api("patch", path, {"endpoint": scene.hooks.endpoint_id, "parameters": []}, status=200)
 
 
 class TestOrder:
