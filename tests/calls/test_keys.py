@@ -235,7 +235,7 @@ class TestRepointing:
 
     def test_a_subscription_takes_no_secret_parameter_to_another_host(self, scene: Scene, api: Api) -> None:
         Parameter.objects.create(
-            subscription=scene.hooks, name="k", is_secret=True, secret="s", source="static"
+            subscription=scene.hooks, name="k", is_secret=True, secret="stored-secret", source="static"
         )
         thief = EndpointFactory(subscriber=scene.hooks.subscriber, base_url="https://thief.example.net")
         path, moved = f"subscriptions/{scene.hooks.pk}/", {"endpoint": thief.pk}  # type: ignore[attr-defined]
@@ -243,7 +243,7 @@ class TestRepointing:
         for body in (moved, moved | {"parameters": [parameter]}):
             [fault] = api("patch", path, body, status=400)["errors"]
             assert (fault["field"], "Give the value again" in fault["detail"]) == ("/parameters", True), fault
-        api("patch", path, moved | {"parameters": [parameter | {"value": "t"}]}, status=200)
+        api("patch", path, moved | {"parameters": [parameter | {"value": "typed-secret"}]}, status=200)
         api("patch", path, {"endpoint": scene.hooks.endpoint_id, "parameters": []}, status=200)
 
 

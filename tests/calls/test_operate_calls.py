@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from notifications.engine import Engine
@@ -112,3 +114,15 @@ def test_a_stored_callout_is_told_without_its_secrets(scene: Scene, https_receiv
     told = scene.key("deliveries:read")("get", f"deliveries/{delivery.public_id}/", status=200)
     assert told["rendered"]["headers"] == [["tenant", "****"]]
     assert "(secret" not in str(told)
+
+
+def test_the_console_holds_and_releases_too(scene: Scene, admin_client: Client) -> None:
+    _, delivery = scene.fanned_out()
+    page = reverse("admin:notifications_delivery_change", args=[delivery.pk])
+    for verb, status, offered in (("hold", "held", "Release"), ("release", "pending", "Hold")):
+        form = {"action": verb, "_selected_action": [delivery.pk]}
+        told = admin_client.post(reverse("admin:notifications_delivery_changelist"), form, follow=True).text
+        assert "1 delivery " in told
+        delivery.refresh_from_db()
+        assert delivery.status == status
+        assert f">{offered}<" in admin_client.get(page).text
