@@ -1,5 +1,6 @@
 """Ordering replays, and seeing how far they are."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events import ids
+from events import ids, moments
 from events.api.base import NewestFirst, Strict, flag
 from events.api.wire import JSON
 from events.models import ApiKey, EventType, Scope
@@ -37,6 +38,11 @@ def uids_of(request: Request, texts: list[str]) -> tuple[UUID, ...]:
     return tuple(sorted(known))
 
 
+def _storable(moment: datetime) -> None:
+    if not moments.is_storable(moment):
+        raise serializers.ValidationError(moments.OUTSIDE)
+
+
 class ReplayOrderSerializer(Strict):
     """Which deliveries to send again: `ids` alone, or a subscription or endpoint with what narrows it."""
 
@@ -49,8 +55,12 @@ class ReplayOrderSerializer(Strict):
     )
     subscription = serializers.PrimaryKeyRelatedField(queryset=Subscription.objects.all(), required=False)
     endpoint = serializers.PrimaryKeyRelatedField(queryset=Endpoint.objects.all(), required=False)
-    created_after = serializers.DateTimeField(required=False, help_text="Made from then on.")
-    created_before = serializers.DateTimeField(required=False, help_text="Made earlier than that.")
+    created_after = serializers.DateTimeField(
+        required=False, validators=[_storable], help_text="Made from then on."
+    )
+    created_before = serializers.DateTimeField(
+        required=False, validators=[_storable], help_text="Made earlier than that."
+    )
     event_type = serializers.SlugRelatedField("code", queryset=EventType.objects.all(), required=False)
     ordering_key = serializers.CharField(required=False, max_length=200)
     statuses = serializers.ListField(

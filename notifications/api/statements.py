@@ -180,7 +180,10 @@ class MissingSerializer(ReplayOrderSerializer):
     endpoint = created_after = created_before = event_type = statuses = None  # type: ignore[assignment]
     subscription = serializers.PrimaryKeyRelatedField(queryset=Subscription.objects.all(), required=False)
     last_sequence = serializers.IntegerField(
-        required=False, min_value=0, help_text="The last number seen of the ordering key; 0: none."
+        required=False,
+        min_value=0,
+        max_value=2**63 - 1,
+        help_text="The last number seen of the ordering key; 0: none.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -174,6 +174,10 @@ def test_a_wrong_order_names_its_member(scene: Scene) -> None:
         ({"subscription": scene.hooks.pk, "statuses": ["cancelled"]}, "/statuses/0"),
         ({"subscription": scene.hooks.pk, "created_after": "x"}, "/created_after"),
         ({"subscription": scene.hooks.pk, "since": 1}, "/since"),
+        ({"subscription": scene.hooks.pk, "created_after": "0001-01-01T00:00:00Z"}, "/created_after"),
+        ({"subscription": scene.hooks.pk, "created_before": "9999-12-31T23:59:00Z"}, "/created_before"),
+        ({"subscription": 10**30}, "/subscription"),
+        ({"subscription": scene.hooks.pk, "ordering_key": "a\0"}, "/ordering_key"),
     ]
     api = scene.key(*API)
     for body, field in cases:

@@ -92,6 +92,7 @@ def test_wrong_questions_name_their_member(scene: Scene) -> None:
         ({"ids": ["dlv_x"]}, "/ids"),
         ({"ids": ["dlv_x"], "last_sequence": 1}, "/last_sequence"),
         ({"endpoint": 1}, "/endpoint"),
+        ({"subscription": hooks, "ordering_key": "a", "last_sequence": 2**63}, "/last_sequence"),
     ]
     for body, field in cases:
         [fault] = api("post", "statements/resend-missing/", body, status=400)["errors"]

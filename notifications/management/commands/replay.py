@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 
-from events import ids
+from events import ids, moments
 from notifications import replay
 from notifications.models import Delivery, Endpoint, Replay, Subscription
 from notifications.replay import REPLAYABLE, Selection
@@ -92,6 +92,6 @@ class Command(BaseCommand):
 
 def _moment(text: str) -> datetime:
     moment = parse_datetime(text)
-    if moment is None or moment.utcoffset() is None:
+    if moment is None or moment.utcoffset() is None or not moments.is_storable(moment):
         raise argparse.ArgumentTypeError("write it as 2026-11-22T14:03:09Z, with its offset")
     return moment
