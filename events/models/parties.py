@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -105,6 +106,14 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def clean(self) -> None:
+        """What reaches every subscriber needs an operator's key."""
+        if not self.is_operator and (wrong := sorted(OPERATORS_SCOPES.intersection(self.scopes or ()))):
+            told = (
+                f"{' and '.join(wrong)} reach every subscriber: make it an operator's key, or leave them out."
+            )
+            raise ValidationError({"is_operator": told})
 
     @property
     def is_authenticated(self) -> bool:

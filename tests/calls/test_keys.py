@@ -45,7 +45,7 @@ class TestKeys:
             ({"scopes": ["deliveries:operate"]}, "/scopes", "does not have deliveries:operate itself"),
             ({"scopes": []}, "/scopes", "empty"),
             ({"scopes": ["all"]}, "/scopes/0", "not a valid choice"),
-            ({"scopes": ["config:read"]}, "", "make it an operator's key"),
+            ({"scopes": ["config:read"]}, "/is_operator", "make it an operator's key"),
             ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at", "a time to come"),
             ({"name": ""}, "/name", "blank"),
             ({"digest": "x"}, "/digest", "Unknown member"),
