@@ -63,7 +63,7 @@ class HasScope(BasePermission):
     """A key needs the scope that the view names for the method; a staff user, the model permission.
 
     The view says `required_scopes = {method: scope}` and `permission_model`; a method that is not
-    listed is nobody's.
+    listed is nobody's. `permission_actions = {method: action}` names another permission than Django's own.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -80,7 +80,8 @@ class HasScope(BasePermission):
         user, model = request.user, getattr(view, "permission_model", None)
         if scope is None or model is None or not (user.is_authenticated and user.is_staff):
             return False
-        action = _ACTIONS.get(method, "change")
+        actions = _ACTIONS | getattr(view, "permission_actions", {})
+        action = actions.get(method, "change")
         permission = f"{model._meta.app_label}.{action}_{model._meta.model_name}"
         self.message = f"You need the permission {permission}."
         return bool(user.has_perm(permission))

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.contrib.auth.models import AbstractBaseUser
 
 from .models import ApiKey, Subscriber
+from .models.parties import OPERATORS_SCOPES
 
 PREFIX = "bwk"
 
@@ -28,17 +29,23 @@ def create_key(
     subscriber: Subscriber,
     name: str,
     scopes: Iterable[str],
+    is_operator: bool = False,
     expires_at: datetime | None = None,
     created_by: AbstractBaseUser | None = None,
 ) -> tuple[ApiKey, str]:
-    """Create a key and return it with its secret text, which exists nowhere afterwards."""
+    """Create a key and return it with its secret text, which exists nowhere afterwards.
+
+    The `config:` scopes reach every subscriber, and make it an operator's key.
+    """
     token, prefix = new_token()
+    chosen = list(scopes)
     key = ApiKey(
         subscriber=subscriber,
         name=name,
         prefix=prefix,
         digest=digest(token),
-        scopes=list(scopes),
+        scopes=chosen,
+        is_operator=is_operator or not OPERATORS_SCOPES.isdisjoint(chosen),
         expires_at=expires_at,
         created_by_id=created_by.pk if created_by else None,
     )

@@ -26,6 +26,7 @@ from .refusals import (
     MissingGrant,
     PayloadTooLarge,
     PublishError,
+    StateConflict,
 )
 from .report_refusals import ReportError, StaleVersion
 
@@ -62,6 +63,9 @@ def describe(error: PublishError, *, prefix: str = "") -> dict[str, Any]:
     if isinstance(error, IdempotencyConflict):
         problem["event"] = error.first.public_id
         problem["differing"] = error.differing
+    if isinstance(error, StateConflict):
+        problem |= error.members
+        del problem["errors"]
     if isinstance(error, StaleVersion):
         problem["known_version"] = error.known
     return problem
@@ -74,7 +78,7 @@ def status_of(error: PublishError) -> int:
         return statuses.pop() if len(statuses) == 1 else HTTPStatus.BAD_REQUEST
     if isinstance(error, ReportError):
         return error.status
-    if isinstance(error, IdempotencyConflict):
+    if isinstance(error, IdempotencyConflict | StateConflict):
         return HTTPStatus.CONFLICT
     if isinstance(error, PayloadTooLarge):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE

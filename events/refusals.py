@@ -104,6 +104,16 @@ class PayloadTooLarge(InvalidPayload):
     title = "Payload too large"
 
 
+class StateConflict(PublishError):
+    """What is asked for cannot be done in the state that things are in. `members` tell programs more of it."""
+
+    title = "Not in a state for this"
+
+    def __init__(self, detail: str, *, field: str = "", **members: object) -> None:
+        super().__init__(detail, field=field)
+        self.members = members
+
+
 class IdempotencyConflict(PublishError):
     """The key was used before, for other content. `first` is that event; `differing` names the fields."""
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
-from . import authentication
+from . import authentication, repoint
 from .models import Endpoint, EndpointHeader
 from .rotate import DEFAULT_OVERLAP, LONGEST_OVERLAP, Key
 
@@ -89,6 +89,8 @@ class EndpointForm(ModelForm[Endpoint]):
             authentication.refuse_unused(given, self.instance)
             for name, empty in authentication.unused(self.instance).items():
                 setattr(self.instance, name, empty)
+            if self.instance.pk and (kept := repoint.kept_secrets(self.instance, self.changed_data)):
+                raise ValidationError(kept)
             authentication.check(self.instance)
         except ValidationError as error:
             for name, faults in error.error_dict.items():
@@ -145,6 +147,12 @@ class EndpointHeaderFormSet(BaseInlineFormSet[EndpointHeader, Endpoint, ModelFor
         ]
         faults = authentication.faults_of_headers(self.instance, [form.instance for form in staying])
         faults |= authentication.clashes_with_parameters(self.instance, [form.instance for form in staying])
+        untyped = [form.instance for form in staying if form.instance.pk and "value" not in form.changed_data]
+        if self.instance.pk:
+            kept = repoint.kept_headers(self.instance, untyped)
+            for form in staying:
+                if form.instance.name in kept:
+                    form.add_error("value", kept[form.instance.name])
         for form in staying:
             if fault := faults.get(form.instance.name):
                 form.add_error("name", fault)

@@ -80,10 +80,18 @@ def order_headers(claimed: Claimed) -> Pairs:
     ]
     if claimed.previous_uid:
         headers.append(("bellwether-previous", ids.public("dlv", claimed.previous_uid)))
+    if claimed.replay_id is not None:
+        return tuple(headers[:2])  # out of its turn: what comes before it here says nothing
     first, last = (claimed.previous_sequence or 0) + 1, (claimed.sequence or 0) - 1
     if first <= last:
         headers.append(("bellwether-skipped", f"{first}-{last}" if first < last else str(first)))
     return tuple(headers)
+
+
+def marks(claimed: Claimed) -> Pairs:
+    """Return the headers of this try: the order, where there is one, and whether it is a replay."""
+    order = order_headers(claimed) if claimed.lane_id is not None else ()
+    return order if claimed.replay_id is None else (*order, ("bellwether-replay", str(claimed.replay_id)))
 
 
 _quote = json.encoder.encode_basestring

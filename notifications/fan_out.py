@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from events.models import QuarantinedEvent
+from events.models import Event, QuarantinedEvent, Route
 
 from . import deliveries, plans
 from .excluded import exclude
@@ -67,6 +67,14 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
         _write(batch, batch.facts)
         cursor.execute("DELETE FROM events_inboxentry WHERE event_id = ANY(%s)", [[row[0] for row in rows]])
     return len(rows)
+
+
+def drafts_of(event: Event) -> list[deliveries.Draft]:
+    """Return the deliveries that an event would become if it were fanned out now."""
+    queues = Route.objects.filter(event_type=event.type_id).values_list("queue_id", flat=True)
+    row = (event.pk, event.type_id, event.type.operation, event.ordering_key, event.queue_id)
+    batch = _Batch.read([(*row, " ".join(map(str, queues)))])
+    return exclude(batch.drafts(batch.facts[0]))
 
 
 @dataclass(frozen=True, slots=True)

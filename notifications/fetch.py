@@ -44,6 +44,7 @@ class Claimed:
     occurred_at: datetime
     ordering_key: str
     data: str | None  # None where the body is rendered already
+    replay_id: int | None = None  # reopened by this replay
 
 
 _FETCH = prepared.compact("""
@@ -112,16 +113,24 @@ SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.ha
        w.of_lane, w.tail, CASE WHEN w.here THEN NULL ELSE w.channel_id END,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
        w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
-       e.uid, t.code, t.label, e.source, e.occurred_at, e.ordering_key, CASE WHEN b.body IS NULL THEN e.data END
+       e.uid, t.code, t.label, e.source, e.occurred_at, e.ordering_key, CASE WHEN b.body IS NULL THEN e.data END,
+       w.replay_id
 FROM held
 LEFT JOIN marked ON marked.id = held.id
 LEFT JOIN work w ON w.claimed_by = held.id
   AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held' OR NOT w.here)
 LEFT JOIN LATERAL (
-  SELECT p.uid, p.sequence FROM notifications_delivery p
-  WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
-    AND p.status NOT IN ('skipped', 'cancelled', 'dead')
-  ORDER BY p.sequence DESC LIMIT 1) p ON true
+  (SELECT p.uid, p.sequence FROM notifications_delivery p
+   WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
+     AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+   ORDER BY p.sequence DESC LIMIT 1)
+  UNION ALL
+  -- Or it is on its way again, in the lane of a replay.
+  (SELECT p.uid, p.sequence FROM notifications_lane r JOIN notifications_delivery p ON p.lane_id = r.id
+   WHERE w.is_first AND r.home_id = w.lane_id AND p.sequence < w.sequence
+     AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+   ORDER BY p.sequence DESC LIMIT 1)
+  ORDER BY sequence DESC LIMIT 1) p ON true
 LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at
 LEFT JOIN events_event e ON e.id = w.event_id
 LEFT JOIN events_eventtype t ON t.id = e.type_id

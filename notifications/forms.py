@@ -9,7 +9,7 @@ from django.db.models import Model
 
 from events.admin.typed import BaseInlineFormSet, ModelForm
 
-from . import vet, vet_callout
+from . import repoint, vet, vet_callout
 from .models import Filter, Parameter, Recipient, Subscription
 from .tokens import Offer
 
@@ -158,6 +158,17 @@ class _PartFormSet(BaseInlineFormSet[Part, Subscription, ModelForm[Part]]):
 
 class ParameterFormSet(_PartFormSet[Parameter]):
     """The parameters of a callout."""
+
+    def clean(self) -> None:
+        """Check them, and ask again for secrets that another host would get."""
+        super().clean()
+        if not self.instance.pk:
+            return
+        typed = {form.instance.name for form in self.forms if "value" in form.changed_data}
+        kept = repoint.kept_parameters(self.instance, typed)
+        for form in self.forms:
+            if form.instance.pk and form.instance.name in kept and not form.cleaned_data.get("DELETE"):
+                form.add_error("value", kept[form.instance.name])
 
     def check_row(self, row: Parameter, offered: Offer) -> None:
         """Legal tokens, sound Liquid, free names."""

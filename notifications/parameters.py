@@ -17,6 +17,7 @@ from smtpprofiles.encryption import SecretUnreadable
 from . import liquid
 from .data_source import DataSource, complete
 from .models import Parameter
+from .transports.base import MASK
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -119,6 +120,11 @@ def refuse_long(headers: Pairs, query: Pairs) -> None:
 def marker(name: str, public_id: str) -> str:
     """Return what stands for a secret; no payload can hold it, being older than the delivery's random id."""
     return f"(secret {name} of {public_id})"
+
+
+def without_markers(text: str, public_id: str) -> str:
+    """Return a stored text as people and programs may see it: a mask in place of every marker."""
+    return re.sub(rf"\(secret [^()]* of {re.escape(public_id)}\)", MASK, text)
 
 
 def line(value: Any) -> str:

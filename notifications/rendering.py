@@ -58,11 +58,11 @@ def complete(message: Message, claimed: Claimed, notification: Notification) -> 
     """
     if claimed.recipient:
         return message
-    if claimed.lane_id is not None:
+    if marks := envelope.marks(claimed):
         message = Message(
             id=message.id,
             body=message.body,
-            headers=(*envelope.order_headers(claimed), *message.headers),
+            headers=(*marks, *message.headers),
             query=message.query,
             recipient=message.recipient,
         )

@@ -20,6 +20,12 @@ SCHEDULES: list[dict[str, Any]] = [
         "minutes": 1,
     },
     {
+        "name": "bellwether: replays",
+        "func": "notifications.tasks.carry_on_replays",
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
+    },
+    {
         "name": "bellwether: divert",
         "func": "notifications.tasks.divert",
         "schedule_type": Schedule.MINUTES,

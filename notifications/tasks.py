@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from . import divert as diversion
-from . import parking, partitions, rotate
+from . import parking, partitions, replay, rotate
 from .agenda import read_agenda
 from .engine import Engine
 from .nudge import start_drain
@@ -38,6 +38,11 @@ def _go_on() -> None:
 def go_on() -> int:
     """Take back what was held for a pause that is over, should whoever ended it not have come so far."""
     return parking.go_on()
+
+
+def carry_on_replays() -> int:
+    """Reopen what is left of the replays that were ordered."""
+    return replay.carry_on_all()
 
 
 def divert() -> int:

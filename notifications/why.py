@@ -40,6 +40,8 @@ def explain(delivery: Delivery, now: datetime) -> str:
         return _waiting(delivery, now)
     if status == Status.HELD and delivery.hold_cause == Cause.PAUSED:
         return _held_for_pause(delivery)
+    if status == Status.HELD and delivery.hold_cause in {Cause.OPERATOR, Cause.PUBLISHER}:
+        return f"{_cause(delivery)} It goes on once it is released; retry it to send it now, or cancel it."
     if status == Status.HELD:
         return f"Held: {_cause(delivery)} Retry it once that is mended, skip it, or cancel it."
     return _final(delivery, status)

@@ -33,7 +33,7 @@ class ApiKeyForm(ModelForm[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = ["subscriber", "name", "scopes", "expires_at"]
+        fields = ["subscriber", "name", "scopes", "is_operator", "expires_at"]
 
     def clean_expires_at(self) -> Any:
         """A time to come, unless it is the one that is stored."""
@@ -52,7 +52,16 @@ class ApiKeyAdmin(Page[ApiKey]):
         "A key lets a program publish events or manage configuration. It belongs to a "
         "subscriber: add that first."
     )
-    list_display = ["name", "prefix", "subscriber", "state", "expires_at", "last_used_at", "created_at"]
+    list_display = [
+        "name",
+        "prefix",
+        "subscriber",
+        "is_operator",
+        "state",
+        "expires_at",
+        "last_used_at",
+        "created_at",
+    ]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter), "subscriber"]
     list_select_related = ["subscriber"]
     search_fields = ["name", "prefix", "subscriber__name"]
@@ -62,14 +71,14 @@ class ApiKeyAdmin(Page[ApiKey]):
     buttons = ["revoke"]
 
     def get_fieldsets(self, _request: HttpRequest, obj: ApiKey | None = None) -> Any:
-        """The four that are asked for; later, with the scopes as text, also what has become of it."""
-        asked = ["subscriber", "name", "scopes", "expires_at"]
-        settled = ["subscriber", "name", "scope_list", "expires_at", *RECORD]
+        """What is asked for; later, with the scopes as text, also what has become of it."""
+        asked = ["subscriber", "name", "scopes", "is_operator", "expires_at"]
+        settled = ["subscriber", "name", "scope_list", "is_operator", "expires_at", *RECORD]
         return [(None, {"fields": settled if obj else asked})]
 
     def get_readonly_fields(self, _request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         """What a key may do is settled when it is made: make another to change it."""
-        return ["subscriber", "scope_list", *RECORD] if obj else []
+        return ["subscriber", "scope_list", "is_operator", *RECORD] if obj else []
 
     @admin.display(description="scopes")
     def scope_list(self, row: ApiKey) -> str:

@@ -1,10 +1,13 @@
 """Managing queues, subscribers and grants."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from events.models import EventType, Grant, Queue, Subscriber
 
 from .base import ConfigViewSet, ModelSerializer
+from .keys import beyond
 
 
 class QueueSerializer(ModelSerializer):
@@ -38,6 +41,19 @@ class GrantSerializer(ModelSerializer):
         model = Grant
         fields = ["id", "subscriber", "queue", "can_create", "can_update", "can_delete", "others_entries"]
         validators: list[object] = []
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A key gives no more than it may do itself; then as the admin does."""
+        given = {
+            f"can_{verb}": f"events:{verb}"
+            for verb in ("create", "update", "delete")
+            if attrs.get(f"can_{verb}") and not getattr(self.instance, f"can_{verb}", False)
+        }
+        lacking = beyond(self.context["request"].auth, set(given.values()))
+        if wrong := {name: scope for name, scope in given.items() if scope in lacking}:
+            told = "The key that asks does not have {} itself, and can grant nothing that needs it."
+            raise serializers.ValidationError({name: told.format(scope) for name, scope in wrong.items()})
+        return super().validate(attrs)
 
 
 class QueueViewSet(ConfigViewSet):

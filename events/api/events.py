@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,6 +20,7 @@ from events.grants import check_create
 from events.models import ApiKey, Event, Route, Scope, Subscriber
 from events.publish import Published, publish_each, publish_many
 from events.refusals import InvalidField, PublishError
+from events.visibility import visible_events
 
 from . import describe, envelope
 from .base import NewestFirst, flag
@@ -56,6 +58,10 @@ class EventsView(generics.ListAPIView[Event]):
     pagination_class = NewestFirst
     parser_classes = [RawBody]
     renderer_classes = [JSON]
+
+    def get_queryset(self) -> QuerySet[Event]:
+        """Those that the caller may read."""
+        return visible_events(super().get_queryset(), self.request)
 
     @extend_schema(
         request=describe.EventDraftSerializer,
@@ -132,11 +138,14 @@ class EventView(generics.RetrieveAPIView[Event]):
     renderer_classes = [JSON]
 
     def get_object(self) -> Event:
-        """Return the event of the id in the path, or a 404."""
+        """Return the event of the id in the path, or a 404; who may change it is for its grants to say."""
         uid = ids.parse("evt", self.kwargs["public_id"])
         if uid is None:
             raise Http404
-        return generics.get_object_or_404(self.get_queryset(), uid=uid)
+        events = self.get_queryset()
+        if self.request.method in SAFE_METHODS:
+            events = visible_events(events, self.request)
+        return generics.get_object_or_404(events, uid=uid)
 
 
 def _body(request: Request) -> bytes:

@@ -19,6 +19,7 @@ from events.models import Activity, BillingObject, Scope
 from events.objects import Report, Reported, refuse_stale, report_each, report_many
 from events.refusals import InvalidField
 from events.report_refusals import ReportError
+from events.visibility import operators_only
 
 from . import describe_objects as describe
 from . import object_body
@@ -56,24 +57,33 @@ class ObjectsView(generics.ListAPIView[BillingObject]):
 
     queryset = BillingObject.objects.select_related("parent")
     permission_model = BillingObject
-    required_scopes = {"GET": Scope.OBJECTS_WRITE}
+    required_scopes = {"GET": Scope.EVENTS_READ}
     serializer_class = describe.ObjectSerializer
     filterset_class = ObjectFilter
     pagination_class = NewestFirst
     renderer_classes = [JSON]
+
+    def get_queryset(self) -> QuerySet[BillingObject]:
+        """All of them, of an operator's key or a person."""
+        operators_only(self.request, "Billing objects")
+        return super().get_queryset()
 
 
 class ObjectView(APIView):
     """One object: its state is put, patched, read, and it is deleted."""
 
     permission_model = BillingObject
-    required_scopes = dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), Scope.OBJECTS_WRITE)
+    required_scopes = {
+        "GET": Scope.EVENTS_READ,
+        **dict.fromkeys(("PUT", "PATCH", "DELETE"), Scope.OBJECTS_WRITE),
+    }
     parser_classes = [RawBody]
     renderer_classes = [JSON]
 
     @extend_schema(responses={200: describe.ObjectSerializer, **PROBLEMS})
-    def get(self, _request: Request, kind: str, external_id: str) -> Response:
+    def get(self, request: Request, kind: str, external_id: str) -> Response:
         """Read one object as it was last reported."""
+        operators_only(request, "Billing objects")
         if "\0" in kind + external_id:
             raise Http404  # none can have it, and PostgreSQL cannot be asked
         row = (

@@ -4,16 +4,17 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
-from .configuration import GrantViewSet, QueueViewSet, SubscriberViewSet
+from .configuration import GrantViewSet, SubscriberViewSet
 from .events import EventBatchView, EventsView
+from .keys import KeyViewSet
 from .objects import ActivityView, ObjectBatchView, ObjectsView, ObjectView
 from .openapi import DocsView
 from .triggers import BackTestViewSet, FiringViewSet, LedgerViewSet, TriggerViewSet
 
 router = SimpleRouter()
-router.register("queues", QueueViewSet)
 router.register("subscribers", SubscriberViewSet)
 router.register("grants", GrantViewSet)
+router.register("keys", KeyViewSet)
 router.register("triggers", TriggerViewSet)
 router.register("back-tests", BackTestViewSet)
 router.register("firings", FiringViewSet)

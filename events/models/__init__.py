@@ -3,7 +3,7 @@
 from .activity import Activity
 from .catalog import EventType, Operation, Token
 from .changes import Change
-from .event import Event, IdempotencyKey, InboxEntry, QuarantinedEvent
+from .event import Event, IdempotencyKey, InboxEntry, QuarantinedEvent, WithheldEvent
 from .firings import AnchorEntry, BackTest, EvaluatorCall, Firing, LedgerEntry, ScheduledFiring, TriggerDay
 from .objects import BillingObject, ObjectKind
 from .parties import ApiKey, Grant, Scope, Subscriber
@@ -48,4 +48,5 @@ __all__ = [
     "TriggerField",
     "TriggerPlan",
     "TriggerThreshold",
+    "WithheldEvent",
 ]

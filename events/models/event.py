@@ -16,7 +16,7 @@ EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3001, 1, 1, tzinfo
 
 
 class Event(models.Model):
-    """One fact as it was published. Never changed; its payload is kept byte for byte."""
+    """One fact as it was published, or amended before any of it was sent; its payload is kept byte for byte."""
 
     class Source(models.TextChoices):
         POSTED = "posted", "Posted"
@@ -108,6 +108,24 @@ class QuarantinedEvent(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.event_id}"
+
+
+class WithheldEvent(models.Model):
+    """An event that is not fanned out: its publisher holds it back, or took it back before anything was sent."""
+
+    class Cause(models.TextChoices):
+        HELD = "held", "Held by its publisher"
+        CANCELLED = "cancelled", "Cancelled by its publisher"
+
+    event = models.OneToOneField(Event, models.CASCADE, primary_key=True, related_name="withheld")
+    cause = models.CharField(max_length=9, choices=Cause)
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-since"]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}: {self.cause}"
 
 
 class IdempotencyKey(models.Model):

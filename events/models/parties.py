@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -15,14 +16,24 @@ class Scope(models.TextChoices):
     """What a key may do. Only publishing is narrowed by grants; the rest is for programs that operate the system."""
 
     EVENTS_CREATE = "events:create", "Publish events, into the queues granted to its subscriber"
-    EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events (not yet available)"
-    EVENTS_DELETE = "events:delete", "Cancel events (not yet available)"
-    EVENTS_READ = "events:read", "Read the catalog, and the events of every subscriber"
-    OBJECTS_WRITE = "objects:write", "Report billing objects and their activity, and read them"
-    CONFIG_READ = "config:read", "Read the configuration of every subscriber"
-    CONFIG_WRITE = "config:write", "Change the configuration of every subscriber, grants included"
-    DELIVERIES_READ = "deliveries:read", "Read the deliveries of every subscriber"
-    DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel and hold deliveries (not yet available)"
+    EVENTS_UPDATE = "events:update", "Amend, hold and reschedule events that wait, on the queues granted"
+    EVENTS_DELETE = "events:delete", "Cancel events that wait, on the queues granted"
+    EVENTS_READ = (
+        "events:read",
+        "Read the catalog, events, and the messages of queues; an operator's key: objects too",
+    )
+    OBJECTS_WRITE = "objects:write", "Report billing objects and their activity"
+    CONFIG_READ = "config:read", "Read the configuration of every subscriber (an operator's key only)"
+    CONFIG_WRITE = (
+        "config:write",
+        "Change the configuration, grants and keys included (an operator's key only)",
+    )
+    DELIVERIES_READ = "deliveries:read", "Read deliveries and statements"
+    DELIVERIES_OPERATE = "deliveries:operate", "Retry, skip, cancel, hold, release and replay deliveries"
+
+
+# What these reach belongs to every subscriber.
+OPERATORS_SCOPES = frozenset({Scope.CONFIG_READ, Scope.CONFIG_WRITE})
 
 
 class Subscriber(models.Model):
@@ -61,6 +72,12 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=30, choices=Scope), help_text="What the key may do.")
+    is_operator = models.BooleanField(
+        "operator's key",
+        default=False,
+        help_text="Sees the events, deliveries and objects of every subscriber. "
+        "Else it sees what its subscriber published and what its subscriptions got.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -78,11 +95,25 @@ class ApiKey(models.Model):
                 condition=Q(scopes__contained_by=Scope.values) & Q(scopes__len__gt=0),
                 name="api_key_scopes_known",
                 violation_error_message="Choose at least one scope.",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(is_operator=True) | ~Q(scopes__overlap=["config:read", "config:write"]),
+                name="api_key_config_is_operators",
+                violation_error_message="config:read and config:write reach every subscriber: "
+                "make it an operator's key, or leave them out.",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def clean(self) -> None:
+        """What reaches every subscriber needs an operator's key."""
+        if not self.is_operator and (wrong := sorted(OPERATORS_SCOPES.intersection(self.scopes or ()))):
+            told = (
+                f"{' and '.join(wrong)} reach every subscriber: make it an operator's key, or leave them out."
+            )
+            raise ValidationError({"is_operator": told})
 
     @property
     def is_authenticated(self) -> bool:

@@ -14,6 +14,7 @@ from . import (
     misfit,
     profile,
     profile_rule,
+    queue,
     subscription,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "misfit",
     "profile",
     "profile_rule",
+    "queue",
     "subscription",
 ]

@@ -1,6 +1,5 @@
-"""The delivery log, and what an operator may do to a delivery."""
+"""The delivery log."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -12,13 +11,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events import ids
-from events.admin.page import RecordPage, at, clip, count, reason_of, short
+from events.admin.page import RecordPage, at, clip, short
 from events.models import Event
-from notifications import operate, why
+from notifications import why
 from notifications.models import AuditEntry, Delivery
 from smtpprofiles.models import SmtpProfile
 
 from . import story, target
+from .delivery_verbs import DeliveryVerbs
 from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
 
 # Events of one account or ordering key that a search takes in, newest first.
@@ -28,7 +28,7 @@ MOST_FEEDBACK = 100
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(RecordPage[Delivery]):
+class DeliveryAdmin(DeliveryVerbs, RecordPage[Delivery]):
     """Who was told what, when, and how it went."""
 
     empty_help = "Nothing yet. A delivery is made for each event and each subscription that it is for."
@@ -49,14 +49,6 @@ class DeliveryAdmin(RecordPage[Delivery]):
     search_help_text = "Exactly: an id (dlv_… or evt_…), a recipient, an account or an ordering key"
     ordering = ["-id"]
     sortable_by = ()
-    actions = ["retry", "skip", "cancel"]
-    buttons = ["retry", "skip", "cancel"]
-    button_help = {
-        "retry": "Sent as soon as a worker is free; it costs no step of the retry schedule, so a failure "
-        "takes the same step again.",
-        "skip": "Its lane goes on without it; the receiver is told the number was skipped.",
-        "cancel": "It is never sent; what waits behind it goes on.",
-    }
     created, settled = at("created_at"), at("settled_at")
     change_form_template = "admin/notifications/delivery/change_form.html"
     fieldsets = [
@@ -112,17 +104,6 @@ class DeliveryAdmin(RecordPage[Delivery]):
         events = Event.objects.filter(Q(account=term) | Q(ordering_key=term)).order_by("-id")
         newest = list(events.values_list("pk", flat=True)[:MOST_EVENTS])
         return queryset.filter(Q(recipient=term) | Q(event__in=newest)), False
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change deliveries."""
-        return request.user.has_perm("notifications.change_delivery")
-
-    def offers(self, name: str, row: Delivery) -> bool:
-        """What can be tried on this status; whether it works is for `operate` to say."""
-        if name == "retry":
-            failed = (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
-            return row.status in failed and not why.paused_by(row.subscription)
-        return row.status in Delivery.UNFINISHED and (name == "cancel" or row.lane_id is not None)
 
     @admin.display(description="id")
     def short_id(self, row: Delivery) -> SafeString:
@@ -227,34 +208,3 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "subject": story.subject(body.body) if body and is_email else "",
             }
         return super().change_view(request, object_id, form_url, context)
-
-    @admin.action(description="Retry now", permissions=["operate"])
-    def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Make held, dead or waiting deliveries due now."""
-        self._operate(request, queryset, operate.retry, "made due now")
-
-    @admin.action(description="Skip", permissions=["operate"])
-    def skip(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Let lanes go on without these."""
-        self._operate(request, queryset, operate.skip, "skipped")
-
-    @admin.action(description="Cancel", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        """Give these up."""
-        self._operate(request, queryset, operate.cancel, "cancelled")
-
-    def _operate(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Delivery],
-        act: Callable[..., operate.Report],
-        done: str,
-    ) -> None:
-        # One more than is done at once, so that the report says there are others.
-        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: operate.LIMIT + 1])
-        report = act(chosen, request.user, reason_of(request))
-        refused = [
-            f"{count(number, 'delivery', 'deliveries')} left alone: {text}."
-            for text, number in report.refused.items()
-        ]
-        self.tell(request, f"{count(report.done, 'delivery', 'deliveries')} {done}.", refused)

@@ -4,7 +4,6 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import Http404
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import generics, serializers
 
@@ -15,6 +14,9 @@ from events.models import Scope
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
+from notifications.parameters import without_markers
+
+from .visibility import delivery_of, visible_deliveries
 
 
 class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -100,11 +102,24 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
 
 class RenderedSerializer(serializers.ModelSerializer[RenderedBody]):
-    """What is sent on every attempt, to the byte."""
+    """What is sent on every attempt, to the byte; secret parameters are masked."""
 
     class Meta:
         model = RenderedBody
         fields = ["body", "headers", "query"]
+
+    def to_representation(self, instance: RenderedBody) -> dict[str, Any]:
+        """Return it without the markers that stand for secrets."""
+        of = instance.delivery.public_id
+
+        def pairs(rows: list[list[str]]) -> list[list[str]]:
+            return [[name, without_markers(value, of)] for name, value in rows]
+
+        return {
+            "body": without_markers(instance.body, of),
+            "headers": pairs(instance.headers),
+            "query": pairs(instance.query),
+        }
 
 
 class DeliveryDetailSerializer(DeliverySerializer):
@@ -140,15 +155,19 @@ class DeliveryDetailSerializer(DeliverySerializer):
 
     def _body(self, delivery: Delivery) -> RenderedBody | None:
         if self._kept is None:
-            self._kept = [RenderedBody.objects.filter(delivery=delivery).first()]
+            self._kept = [RenderedBody.objects.filter(delivery=delivery).select_related("delivery").first()]
         return self._kept[0]
 
 
 class _Deliveries(generics.GenericAPIView[Delivery]):
-    queryset = Delivery.objects.select_related("event__type", "subscription")
+    queryset = Delivery.objects.all()
     permission_model = Delivery
     required_scopes = {"GET": Scope.DELIVERIES_READ}
     renderer_classes = [JSON]
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        """Those that the caller may see."""
+        return visible_deliveries(self.request)
 
 
 class DeliveriesView(_Deliveries, generics.ListAPIView[Delivery]):
@@ -166,7 +185,4 @@ class DeliveryView(_Deliveries, generics.RetrieveAPIView[Delivery]):
 
     def get_object(self) -> Delivery:
         """Return the delivery of the id in the path, or a 404."""
-        uid = ids.parse("dlv", self.kwargs["public_id"])
-        if uid is None:
-            raise Http404
-        return generics.get_object_or_404(self.get_queryset(), uid=uid)
+        return delivery_of(self.request, self.kwargs["public_id"])

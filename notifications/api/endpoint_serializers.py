@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from events.api.base import ModelSerializer, Strict
-from notifications import authentication, diagnose
+from notifications import authentication, diagnose, repoint
 from notifications.diagnose import State
 from notifications.models import Endpoint, EndpointHeader
 
@@ -106,7 +106,13 @@ class EndpointSerializer(ModelSerializer):
         attrs.update(emptied)
         for name, value in emptied.items():
             setattr(instance, name, value)
+        if instance.pk and (faults := repoint.kept_secrets(instance, attrs)):
+            raise ValidationError(faults)
+        typed = {row.get("name", "").lower() for row in attrs.get("headers", ()) if row.get("value")}
         rows = self._rows(instance, attrs["headers"]) if "headers" in attrs else None
+        staying = rows if rows is not None else self._stored(instance)
+        if instance.pk and (faults := repoint.kept_headers(instance, _untyped(staying, typed))):
+            raise ValidationError({"headers": [f"{name}: {told}" for name, told in faults.items()]})
         if rows is not None:
             attrs["headers"] = rows
         authentication.check(instance, rows if rows is not None else self._stored(instance))
@@ -170,6 +176,10 @@ class EndpointSerializer(ModelSerializer):
             row.save()
         # What was prefetched for reading is no longer so.
         endpoint._prefetched_objects_cache = {}  # type: ignore[attr-defined]
+
+
+def _untyped(rows: Sequence[EndpointHeader], typed: set[str]) -> list[EndpointHeader]:
+    return [row for row in rows if row.name.lower() not in typed]
 
 
 class CreatedEndpointSerializer(EndpointSerializer):

@@ -4,12 +4,13 @@ from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from rest_framework import serializers
 
 from events.api.base import ConfigViewSet, ModelSerializer
 from events.models import EventType, Queue
-from notifications import vet
+from notifications import repoint, vet
 from notifications.models import Filter, Parameter, Recipient, Subscription
 
 
@@ -126,6 +127,8 @@ class SubscriptionSerializer(ModelSerializer):
     def vet(self, instance: Subscription, attrs: dict[str, Any]) -> None:
         """Check it with all of its parts, those given now and those that stay."""
         saved = instance.pk is not None
+        if saved:
+            self._ask_again(instance, attrs)
         event_types = attrs.get("event_types", instance.event_types.all() if saved else ())
         parts: dict[str, list[Any]] = {
             name: [kind(**row) for row in attrs[name]]
@@ -134,6 +137,15 @@ class SubscriptionSerializer(ModelSerializer):
             for name, kind in _PARTS.items()
         }
         vet.check_subscription(instance, event_types=event_types, **parts)
+
+    def _ask_again(self, instance: Subscription, attrs: dict[str, Any]) -> None:
+        given = self.initial_data.get("parameters") or []
+        typed = {row.get("name") for row in given if row.get("value")}
+        kept = repoint.kept_parameters(instance, typed)
+        if "parameters" in attrs:
+            kept = {row["name"]: kept[row["name"]] for row in attrs["parameters"] if row["name"] in kept}
+        if kept:
+            raise ValidationError({"parameters": [f"{name}: {told}" for name, told in kept.items()]})
 
     @transaction.atomic
     def create(self, validated_data: dict[str, Any]) -> Subscription:

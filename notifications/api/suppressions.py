@@ -15,6 +15,7 @@ from events import ids
 from events.api.base import ModelSerializer, NewestFirst, Strict
 from events.api.wire import JSON
 from events.models import ApiKey, Scope
+from events.visibility import operators_only
 from notifications import suppress
 from notifications.audit import Actor
 from notifications.models import Suppression
@@ -79,6 +80,11 @@ class SuppressionViewSet(
     pagination_class = NewestFirst
     permission_model = Suppression
     required_scopes = {"GET": Scope.DELIVERIES_READ, "POST": Scope.DELIVERIES_OPERATE}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """For operators: an address is mailed for many subscribers."""
+        super().initial(request, *args, **kwargs)
+        operators_only(request, "Suppressed addresses")
 
     @transaction.atomic
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:

@@ -4,13 +4,16 @@ from .audit import AuditEntry
 from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
-from .delivery import Channel, Delivery, Lane, Runner
+from .delivery import Channel, Delivery, Lane
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
 from .misfit import Misfit
 from .parameter import Parameter
+from .pull import PullCursor
 from .records import Attempt, RenderedBody
+from .replay import Replay
+from .runner import Runner
 from .subscription import Filter, Recipient, Subscription
 
 __all__ = [
@@ -34,8 +37,10 @@ __all__ = [
     "OptOut",
     "Parameter",
     "ProfileRule",
+    "PullCursor",
     "Recipient",
     "RenderedBody",
+    "Replay",
     "RetiredSecret",
     "Runner",
     "Subscription",

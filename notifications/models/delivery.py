@@ -1,4 +1,4 @@
-"""The engine's own rows: channels, lanes, deliveries and the processes that run them.
+"""The engine's own rows: channels, lanes and deliveries.
 
 The mutable state of a send is on its channel (lease, ids in flight) and its lane (head), so that a
 delivery is written twice in its life: when it is made, and when it is settled.
@@ -15,6 +15,7 @@ from smtpprofiles.models import SmtpProfile
 
 from .circuit import Circuit
 from .endpoint import Endpoint
+from .replay import Replay
 from .subscription import Subscription
 
 
@@ -79,8 +80,10 @@ class Lane(models.Model):
 
     # No index for each foreign key: a lane enters every index with each event, and those below serve them.
     subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="lanes", db_index=False)
-    key = models.CharField(max_length=200)
+    key = models.CharField(max_length=240)
     recipient = models.CharField(max_length=320, blank=True)
+    # A replay's own lane keeps the numbers of the lane that its deliveries come from.
+    home = models.ForeignKey("self", models.PROTECT, null=True, related_name="replays", db_index=False)
     channel = models.ForeignKey(Channel, models.PROTECT, related_name="lanes", db_index=False)
     tail = models.BigIntegerField(default=0, help_text="The last number given out.")
     next_sequence = models.BigIntegerField(default=1, help_text="The number of its head.")
@@ -108,6 +111,8 @@ class Lane(models.Model):
         indexes = [
             # The claim reads a channel's due lanes from this index.
             models.Index(fields=["channel", "due_at"], name="lane_due", condition=Q(due_at__isnull=False)),
+            # What came before in a lane may have moved to one of its replays.
+            models.Index(fields=["home"], name="lane_of_replay", condition=Q(home__isnull=False)),
             # The list of blocked lanes.
             models.Index(fields=["blocked_by"], name="lane_blocked", condition=Q(blocked_by__isnull=False)),
         ]
@@ -146,6 +151,7 @@ class Delivery(models.Model):
         RENDERING = "rendering", "Its template or parameters could not be rendered"
         OPERATOR = "operator", "Held by a person"
         PAUSED = "paused", "Its queue or subscription is paused"
+        PUBLISHER = "publisher", "Held by the publisher of its event"
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)
@@ -169,6 +175,15 @@ class Delivery(models.Model):
     attempt_count = models.PositiveSmallIntegerField(default=0)
     crash_count = models.PositiveSmallIntegerField(default=0)
     last_error = models.TextField(blank=True)
+    replay = models.ForeignKey(
+        Replay,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        db_index=False,
+        help_text="The last one that reopened it.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     settled_at = models.DateTimeField(null=True)
 
@@ -218,6 +233,8 @@ class Delivery(models.Model):
             models.Index(
                 fields=["subscription", "id"], name="delivery_parked", condition=Q(hold_cause="paused")
             ),
+            # How far a replay is.
+            models.Index(fields=["replay"], name="delivery_by_replay", condition=Q(replay__isnull=False)),
             # The delivery log: newest of a status, of a subscription, to an address. Most are delivered: the
             # newest of those are found by their ids.
             models.Index(
@@ -236,21 +253,3 @@ class Delivery(models.Model):
     def public_id(self) -> str:
         """The id that the outside sees, `dlv_…`: the webhook-id, and part of the Message-ID."""
         return ids.public("dlv", self.uid)
-
-
-class Runner(models.Model):
-    """A process that is draining the channels now."""
-
-    id = models.UUIDField(primary_key=True, default=ids.uuid7)
-    host = models.CharField(max_length=100)
-    pid = models.IntegerField()
-    cluster = models.CharField(max_length=100, blank=True, help_text="Which installation's `up` started it.")
-    is_stopping = models.BooleanField(default=False, help_text="Asked to end early.")
-    started_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ["-started_at"]
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"

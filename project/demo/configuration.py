@@ -191,4 +191,4 @@ def _fresh_key(queues: dict[str, Queue]) -> str:
         )
     ApiKey.objects.filter(subscriber=publisher, name=_KEY).delete()
     scopes = [Scope.EVENTS_CREATE, Scope.EVENTS_READ, Scope.DELIVERIES_READ]
-    return create_key(subscriber=publisher, name=_KEY, scopes=scopes)[1]
+    return create_key(subscriber=publisher, name=_KEY, scopes=scopes, is_operator=True)[1]

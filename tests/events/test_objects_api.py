@@ -19,7 +19,8 @@ PROBLEM = "application/problem+json"
 def api(db: None) -> Client:
     kinds.sync()
     subscriber = Subscriber.objects.create(name="Example Telecom")
-    _, token = create_key(subscriber=subscriber, name="billing core", scopes=[Scope.OBJECTS_WRITE])
+    scopes = [Scope.OBJECTS_WRITE, Scope.EVENTS_READ]
+    _, token = create_key(subscriber=subscriber, name="billing core", scopes=scopes, is_operator=True)
     return Client(headers={"Authorization": f"Bearer {token}"})
 
 
@@ -189,9 +190,16 @@ def test_the_latest_activity_wins_whatever_the_order(api: Client) -> None:
 def test_a_key_without_the_scope_reports_nothing(api: Client) -> None:
     _, token = create_key(subscriber=Subscriber.objects.get(), name="reader", scopes=[Scope.EVENTS_READ])
     reader = Client(headers={"Authorization": f"Bearer {token}"})
-    for method, path in [("put", "objects/account/1/"), ("get", "objects/"), ("post", "activity/")]:
+    lacks = "This API key lacks the scope objects:write."
+    others = "Billing objects belong to no one subscriber: this takes an operator's key."
+    for method, path, told in [
+        ("put", "objects/account/1/", lacks),
+        ("post", "activity/", lacks),
+        ("get", "objects/", others),
+        ("get", "objects/account/1/", others),
+    ]:
         status, problem = send(reader, method, path, {"state": {}})
-        assert (status, problem["detail"]) == (403, "This API key lacks the scope objects:write.")
+        assert (status, problem["detail"]) == (403, told)
     assert not BillingObject.objects.exists()
 
 
