@@ -65,6 +65,8 @@ class EncryptedTextField(_TextField):
     """Text that the database sees only encrypted. It cannot be searched for, and dumps leave it out."""
 
     description = "Encrypted text"
+    # Asked for by whoever tells of a row's values.
+    is_secret = True
 
     def get_prep_value(self, value: Any) -> Any:
         """The token to store."""

@@ -99,6 +99,8 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
 class CalendarAdmin(Page[ScheduledFiring]):
     """What will fire, and when; each can be moved or cancelled."""
 
+    # Moving one is told as that.
+    audits_edits = False
     empty_help = (
         "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."
     )

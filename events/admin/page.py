@@ -24,7 +24,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 
-from .typed import ModelAdmin, Paginator, TabularInline
+from .audited import Audited
+from .typed import Paginator, TabularInline
 
 M = TypeVar("M", bound=Model)
 P = TypeVar("P", bound=Model)
@@ -65,7 +66,7 @@ class ReasonForm(ActionForm):
     )
 
 
-class Page(ModelAdmin[M]):
+class Page(Audited[M]):
     """Lists that stay cheap, and actions that are buttons too."""
 
     paginator = CappedPaginator
