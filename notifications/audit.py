@@ -6,7 +6,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from events.models import ApiKey
 
-from . import origin, subjects as known
+from . import origin
+from . import subjects as known
 from .models import AuditEntry
 
 Actor = AbstractBaseUser | AnonymousUser | ApiKey

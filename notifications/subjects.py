@@ -35,10 +35,14 @@ def names(subjects: Iterable[str]) -> dict[str, str]:
     told = {}
     for model, by_id in wanted.items():
         # Without the secrets, one of which may be what cannot be read.
-        secrets = [field.name for field in model._meta.fields if isinstance(field, EncryptedTextField)]
-        for row in model._base_manager.filter(pk__in=by_id).defer(*secrets):
+        for row in model._base_manager.filter(pk__in=by_id).defer(*secret_fields(model)):
             told[by_id[row.pk]] = str(row)
     return told
+
+
+def secret_fields(model: type[Model]) -> list[str]:
+    """Return the fields of a model that are kept encrypted."""
+    return [field.name for field in model._meta.fields if isinstance(field, EncryptedTextField)]
 
 
 def _models(label: str) -> dict[str, type[Model]]:

@@ -25,7 +25,7 @@ MOST_NAMES = 20
 MASK = "•••"
 NOTHING = "—"
 # On a row that says so of itself, every text is a secret.
-_SECRET_ROW = "is_secret"
+_SECRET_ROW = "is_secret"  # noqa: S105 - the name of a field
 
 
 class Audited(ModelAdmin[M]):
@@ -123,7 +123,7 @@ def _is_secret(form: Any, name: str) -> bool:
 
 def shown(field: Any, value: Any) -> str:
     """Return a value of a form's field as people read it, cut."""
-    if value is None or value == "" or value == []:
+    if value in (None, "", []):
         return NOTHING
     if isinstance(field, forms.ModelChoiceField) and not isinstance(value, Model | QuerySet | list):
         rows: Any = field.queryset

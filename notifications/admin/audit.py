@@ -141,7 +141,6 @@ class AuditEntryAdmin(RecordPage[AuditEntry]):
     created = at("created_at", "at")
     fields = ["created", "actor_name", "what", "about", "change_table", "reason", "origin"]
 
-
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:

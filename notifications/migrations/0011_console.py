@@ -7,61 +7,84 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('events', '0004_triggers'),
-        ('notifications', '0010_profiles'),
+        ("events", "0004_triggers"),
+        ("notifications", "0010_profiles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='auditentry',
-            name='changes',
-            field=models.JSONField(default=list, help_text='Of an edit: each field, what it was and what it is.'),
+            model_name="auditentry",
+            name="changes",
+            field=models.JSONField(
+                default=list, help_text="Of an edit: each field, what it was and what it is."
+            ),
         ),
         migrations.AddField(
-            model_name='auditentry',
-            name='kind',
-            field=models.GeneratedField(db_persist=True, expression=models.Func(models.F('action'), models.Value('.'), models.Value(1), function='split_part'), output_field=models.CharField(max_length=50)),
+            model_name="auditentry",
+            name="kind",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=models.Func(
+                    models.F("action"), models.Value("."), models.Value(1), function="split_part"
+                ),
+                output_field=models.CharField(max_length=50),
+            ),
         ),
         migrations.AddField(
-            model_name='auditentry',
-            name='name',
-            field=models.CharField(blank=True, help_text='What that was called then.', max_length=200),
+            model_name="auditentry",
+            name="name",
+            field=models.CharField(blank=True, help_text="What that was called then.", max_length=200),
         ),
         migrations.AddField(
-            model_name='auditentry',
-            name='origin',
-            field=models.CharField(blank=True, help_text='The address it came from.', max_length=100, verbose_name='from'),
+            model_name="auditentry",
+            name="origin",
+            field=models.CharField(
+                blank=True, help_text="The address it came from.", max_length=100, verbose_name="from"
+            ),
         ),
         migrations.AlterField(
-            model_name='auditentry',
-            name='actor',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="auditentry",
+            name="actor",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(django.db.models.functions.text.Lower('name'), condition=models.Q(('name', ''), _negated=True), name='audit_by_name'),
+            model_name="auditentry",
+            index=models.Index(
+                django.db.models.functions.text.Lower("name"),
+                condition=models.Q(("name", ""), _negated=True),
+                name="audit_by_name",
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['actor', '-id'], name='audit_by_actor'),
+            model_name="auditentry",
+            index=models.Index(fields=["actor", "-id"], name="audit_by_actor"),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['kind', '-id'], name='audit_by_kind'),
+            model_name="auditentry",
+            index=models.Index(fields=["kind", "-id"], name="audit_by_kind"),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['action', '-id'], name='audit_by_action'),
+            model_name="auditentry",
+            index=models.Index(fields=["action", "-id"], name="audit_by_action"),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['created_at'], name='audit_by_time'),
+            model_name="auditentry",
+            index=models.Index(fields=["created_at"], name="audit_by_time"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('status', 'held'), models.Q(('hold_cause', 'paused'), _negated=True)), fields=['-id'], name='delivery_for_a_person'),
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("status", "held"), models.Q(("hold_cause", "paused"), _negated=True)),
+                fields=["-id"],
+                name="delivery_for_a_person",
+            ),
         ),
     ]

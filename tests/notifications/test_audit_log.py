@@ -32,7 +32,9 @@ def newest() -> AuditEntry:
     return AuditEntry.objects.order_by("-id")[0]
 
 
-def test_an_edit_tells_each_field_with_what_it_was_and_is(console: Client, event_types: None, hooks: Any) -> None:
+def test_an_edit_tells_each_field_with_what_it_was_and_is(
+    console: Client, event_types: None, hooks: Any
+) -> None:
     hooks.event_types.set([EventType.objects.get(code="invoice.posted")])
     other = Queue.objects.get(name="billing")
     change(console, hooks, name="hooks of the ERP", on_delete="", queue=str(other.pk), event_types=[])
@@ -93,7 +95,12 @@ def test_no_secret_gets_into_the_log(console: Client, event_types: None, hooks: 
         "headers-1-value": PLANTED,
         "headers-0-value": f"{PLANTED}-2",
     }
-    endpoint = {"authorization": "bearer", "bearer_token": PLANTED, "api_key_header": "X-Key", "api_key": PLANTED}
+    endpoint = {
+        "authorization": "bearer",
+        "bearer_token": PLANTED,
+        "api_key_header": "X-Key",
+        "api_key": PLANTED,
+    }
     change(console, hooks.endpoint, **endpoint, **headers)
     told = {label: (old, new) for label, old, new in newest().changes}
     assert told["Bearer token"] == told["API key"] == told["header X-Old, Value"] == ("•••", "•••")
@@ -103,7 +110,7 @@ def test_no_secret_gets_into_the_log(console: Client, event_types: None, hooks: 
     parameter = {
         "parameters-TOTAL_FORMS": "1",
         "parameters-0-name": "key",
-        "parameters-0-source": "text",
+        "parameters-0-source": "static",
         "parameters-0-value": PLANTED,
         "parameters-0-is_secret": "on",
         "parameters-0-placement": "header",
@@ -121,7 +128,9 @@ def test_no_secret_gets_into_the_log(console: Client, event_types: None, hooks: 
     assert len(kept) == 4
     assert PLANTED not in str(kept)
     listed = console.get(reverse("admin:notifications_auditentry_changelist"))
-    pages = [console.get(reverse("admin:notifications_auditentry_change", args=[each["id"]])) for each in kept]
+    pages = [
+        console.get(reverse("admin:notifications_auditentry_change", args=[each["id"]])) for each in kept
+    ]
     assert all(PLANTED not in page.content.decode() for page in [listed, *pages])
 
 
@@ -182,7 +191,8 @@ def test_the_list_tells_names_and_leads_to_the_objects(
     url = reverse("admin:notifications_endpoint_change", args=[hooks.endpoint_id])
     assert f'<a href="{url}">main</a>' in text
     assert "Name: Billing → Billing desk" in text
-    assert "endpoint: pause" in text and "they move" in text
+    assert "endpoint: pause" in text
+    assert "they move" in text
 
 
 def test_a_row_whose_secret_no_key_opens_is_named_all_the_same(
