@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.apps import apps
 from django.db.models import Model
 
-from smtpprofiles.encryption import EncryptedTextField
+from smtpprofiles.encryption import EncryptedTextField, unopened
 
 APPS = ("events", "notifications", "smtpprofiles", "auth")
 # How actions have named models where they did not by the model's own name.
@@ -33,10 +33,11 @@ def names(subjects: Iterable[str]) -> dict[str, str]:
         if found := parse(subject):
             wanted[found[0]][found[1]] = subject
     told = {}
-    for model, by_id in wanted.items():
-        # Without the secrets, one of which may be what cannot be read.
-        for row in model._base_manager.filter(pk__in=by_id).defer(*secret_fields(model)):
-            told[by_id[row.pk]] = str(row)
+    # Without the secrets, of which one may be what cannot be read.
+    with unopened():
+        for model, by_id in wanted.items():
+            for row in model._base_manager.filter(pk__in=by_id):
+                told[by_id[row.pk]] = str(row)
     return told
 
 

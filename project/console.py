@@ -1,11 +1,14 @@
 """The console: Django's admin under the product's name, with a start page of its own."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+
+from smtpprofiles.encryption import unopened
 
 from . import groups
 from .start import context, dismiss, find
@@ -30,6 +33,11 @@ class ConsoleSite(AdminSite):
             path("first-steps/", self.admin_view(dismiss), name="dismiss_first_steps"),
         ]
         return [*ours, *super().get_urls()]
+
+    @staticmethod
+    def unopened() -> AbstractContextManager[None]:
+        """Within it, rows are read without opening their secrets, of which one may be what cannot be read."""
+        return unopened()
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """The pages of the start page and the sidebar, by task; of one app, as Django has them."""

@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
     "notifications.origin.OriginMiddleware",
+    "project.unreadable.UnreadableSecretMiddleware",
 ]
 
 AUTHENTICATION_BACKENDS = [

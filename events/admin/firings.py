@@ -101,6 +101,7 @@ class CalendarAdmin(Page[ScheduledFiring]):
 
     # Moving one is told as that.
     audits_edits = False
+    falls_with_its_owner = True
     empty_help = (
         "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."
     )

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -78,6 +79,8 @@ class Page(Audited[M]):
     # What the list says while it has no rows: what they are, and how the first one comes about.
     empty_help = ""
     change_form_template = "admin/page_change_form.html"
+    # Whether its rows, which nobody may delete here, go when what they belong to is deleted.
+    falls_with_its_owner = False
     # Names of the actions that are buttons on the page of one row, in order.
     buttons: Sequence[str] = ()
     # What each of them does, in one sentence that stands beside it.
@@ -86,6 +89,44 @@ class Page(Audited[M]):
     def offers(self, name: str, row: M) -> bool:  # noqa: ARG002 - for those that override it
         """Tell whether a button makes sense on this row."""
         return True
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name what would go with these rows, whatever secrets it holds.
+
+        Records that nobody deletes by themselves fall with what they belong to.
+        """
+        with _unopened(self.admin_site):
+            rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        pages = self.admin_site._registry.items()
+        fall = {
+            model._meta.verbose_name for model, page in pages if getattr(page, "falls_with_its_owner", False)
+        }
+        return rows, counts, lacking - fall, protected
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the rows to choose from without reading their secrets."""
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        secrets = [
+            each.name for each in db_field.related_model._meta.fields if getattr(each, "is_secret", False)
+        ]
+        if field is not None and secrets and not field.queryset.query.deferred_loading[0]:
+            field.queryset = field.queryset.defer(*secrets)
+        return field
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Name those that are about to go, whatever secrets they hold."""
+        with _unopened(self.admin_site):
+            return super().log_deletions(request, queryset)
+
+    def delete_model(self, request: HttpRequest, obj: M) -> None:
+        """Delete one, and what goes with it, whatever secrets that holds."""
+        with _unopened(self.admin_site):
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[M]) -> None:
+        """Delete those chosen, and what goes with them, whatever secrets that holds."""
+        with _unopened(self.admin_site):
+            super().delete_queryset(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
         """Beside Django's own, the address that buttons post to."""
@@ -144,8 +185,16 @@ class Page(Audited[M]):
             self.message_user(request, text, messages.WARNING)
 
 
+def _unopened(site: Any) -> AbstractContextManager[None]:
+    """Return what the site has for reading rows without their secrets; they are kept by the app beside this one."""
+    found: AbstractContextManager[None] = site.unopened()
+    return found
+
+
 class RecordPage(Page[M]):
     """Rows that the system writes and people read."""
+
+    falls_with_its_owner = True
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Nobody adds one here."""

@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from events.admin.audit import operator_acted
+from events.admin.audit import operator_acted, pauses_asked
 from events.admin.page import RecordPage, at, clip
-from notifications import subjects
+from notifications import pauses, subjects
 from notifications.audit import Actor, record
 from notifications.models import AuditEntry
 
@@ -37,6 +37,12 @@ def keep(
 ) -> None:
     """Write down what was done in the apps below."""
     record(actor, action, subjects, reason, changes)
+
+
+@receiver(pauses_asked)
+def tell_pauses(rows: Iterable[Any], **_: Any) -> None:
+    """Say of the rows of the apps below who paused them."""
+    pauses.annotate(rows)
 
 
 class WhoFilter(admin.SimpleListFilter):
@@ -67,11 +73,17 @@ class KindFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _page: Any) -> list[tuple[str, str]]:
         """Each kind once, by its name."""
-        return sorted(((kind, kind_label(kind)) for kind in distinct("kind")), key=lambda pair: pair[1])
+        self._kinds: dict[str, list[str]] = {}
+        for kind in distinct("kind"):
+            self._kinds.setdefault(kind_label(kind), []).append(kind)
+        return [(kinds[0], label) for label, kinds in sorted(self._kinds.items())]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        """What was done to the chosen kind."""
-        return queryset.filter(kind=self.value()) if self.value() else queryset
+        """What was done to the chosen kind, however its actions name it."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        return queryset.filter(kind__in=self._kinds.get(kind_label(chosen), [chosen]))
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -87,8 +99,9 @@ class ActionFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _page: Any) -> list[tuple[str, str]]:
         """Each action once."""
-        found = sorted(each for each in distinct("action") if each.startswith(self._kind))
-        return [(each, action_label(each)) for each in found]
+        wanted = kind_label(self._kind) if self._kind else ""
+        found = [each for each in distinct("action") if not wanted or _kind_of(each) == wanted]
+        return sorted(((each, action_label(each)) for each in found), key=lambda pair: pair[1])
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """The chosen action."""
@@ -111,6 +124,10 @@ def distinct(column: str) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def _kind_of(action: str) -> str:
+    return kind_label(action.partition(".")[0])
+
+
 def kind_label(kind: str) -> str:
     """Return what a kind is called: "SMTP profile" for smtpprofile."""
     model = subjects.model_of(kind.replace("_", " "))
@@ -119,8 +136,8 @@ def kind_label(kind: str) -> str:
 
 def action_label(action: str) -> str:
     """Return an action as people read it: "endpoint: reveal secret"."""
-    kind, _, verb = action.partition(".")
-    return f"{kind_label(kind)}: {verb.replace('_', ' ')}"
+    verb = action.partition(".")[2]
+    return f"{_kind_of(action)}: {verb.replace('_', ' ')}"
 
 
 @admin.register(AuditEntry)
