@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 
-from .audited import Audited
+from .deletable import Deletable
 from .typed import Paginator, TabularInline
 
 M = TypeVar("M", bound=Model)
@@ -67,7 +66,7 @@ class ReasonForm(ActionForm):
     )
 
 
-class Page(Audited[M]):
+class Page(Deletable[M]):
     """Lists that stay cheap, and actions that are buttons too."""
 
     paginator = CappedPaginator
@@ -79,8 +78,6 @@ class Page(Audited[M]):
     # What the list says while it has no rows: what they are, and how the first one comes about.
     empty_help = ""
     change_form_template = "admin/page_change_form.html"
-    # Whether its rows, which nobody may delete here, go when what they belong to is deleted.
-    falls_with_its_owner = False
     # Names of the actions that are buttons on the page of one row, in order.
     buttons: Sequence[str] = ()
     # What each of them does, in one sentence that stands beside it.
@@ -89,19 +86,6 @@ class Page(Audited[M]):
     def offers(self, name: str, row: M) -> bool:  # noqa: ARG002 - for those that override it
         """Tell whether a button makes sense on this row."""
         return True
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Name what would go with these rows, whatever secrets it holds.
-
-        Records that nobody deletes by themselves fall with what they belong to.
-        """
-        with _unopened(self.admin_site):
-            rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        pages = self.admin_site._registry.items()
-        fall = {
-            model._meta.verbose_name for model, page in pages if getattr(page, "falls_with_its_owner", False)
-        }
-        return rows, counts, lacking - fall, protected
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Name the rows to choose from without reading their secrets."""
@@ -112,21 +96,6 @@ class Page(Audited[M]):
         if field is not None and secrets and not field.queryset.query.deferred_loading[0]:
             field.queryset = field.queryset.defer(*secrets)
         return field
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Name those that are about to go, whatever secrets they hold."""
-        with _unopened(self.admin_site):
-            return super().log_deletions(request, queryset)
-
-    def delete_model(self, request: HttpRequest, obj: M) -> None:
-        """Delete one, and what goes with it, whatever secrets that holds."""
-        with _unopened(self.admin_site):
-            super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[M]) -> None:
-        """Delete those chosen, and what goes with them, whatever secrets that holds."""
-        with _unopened(self.admin_site):
-            super().delete_queryset(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
         """Beside Django's own, the address that buttons post to."""
@@ -183,12 +152,6 @@ class Page(Audited[M]):
         self.message_user(request, done, messages.WARNING if refused else messages.SUCCESS)
         for text in refused:
             self.message_user(request, text, messages.WARNING)
-
-
-def _unopened(site: Any) -> AbstractContextManager[None]:
-    """Return what the site has for reading rows without their secrets; they are kept by the app beside this one."""
-    found: AbstractContextManager[None] = site.unopened()
-    return found
 
 
 class RecordPage(Page[M]):
