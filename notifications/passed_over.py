@@ -14,6 +14,7 @@ from .match import Condition, holds, resolve
 from .models import Filter, Subscription
 
 MOST = 200
+Routes = dict[int, set[int]]  # queues by event type
 _LONGEST = 60
 
 
@@ -34,24 +35,33 @@ def candidates(type_ids: Sequence[int]) -> list[Subscription]:
     return list(related.order_by("pk").distinct()[:MOST])
 
 
-def explain(event: Event, told: set[int], among: Sequence[Subscription] | None = None) -> list[PassedOver]:
-    """Return who did not get it and why; `told` are the subscriptions that have a delivery of it."""
-    routed = set(Route.objects.filter(event_type=event.type_id).values_list("queue_id", flat=True))
+def routes(type_ids: Sequence[int]) -> Routes:
+    """Return the queues into which each of these event types flows."""
+    found: Routes = {pk: set() for pk in type_ids}
+    for type_id, queue_id in Route.objects.filter(event_type__in=type_ids).values_list("event_type", "queue"):
+        found[type_id].add(queue_id)
+    return found
+
+
+def explain(
+    event: Event, told: set[int], among: Sequence[Subscription], routed_by_type: Routes
+) -> list[PassedOver]:
+    """Return who `among` these did not get it and why; `told` are those that have a delivery of it."""
+    routed = routed_by_type[event.type_id]
     flows = routed & {event.queue_id} if event.queue_id else routed
-    rows = candidates([event.type_id]) if among is None else among
     data = _parsed(event.data)
     return [
         PassedOver(subscription=row, reason=_reason(row, event, flows, data))
-        for row in rows
+        for row in among
         if row.pk not in told
     ]
 
 
-def nowhere(event: Event) -> str:
+def nowhere(event: Event, routed_by_type: Routes) -> str:
     """Return in a sentence why nobody at all could get it; empty if somebody could."""
     if not event.type.is_active:
         return f"The event type {event.type.code} is inactive."
-    if not Route.objects.filter(event_type=event.type_id).exists():
+    if not routed_by_type[event.type_id]:
         return f"No queue takes {event.type.code}: add it to the event types of a queue."
     return ""
 

@@ -49,6 +49,8 @@ class Found:
     opt_outs: list[OptOut] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
     named: list[Any] = field(default_factory=list)
+    # Whether the term itself is an account or key, which lists find too.
+    is_key: bool = False
     # Set where payloads were read: the oldest event that was looked at, if there are older ones.
     looked_back_to: datetime | None = None
     looks_before: int = 0  # where the next look goes on
@@ -94,6 +96,7 @@ def _exactly(found: Found) -> None:
     term = found.term
     exact = Q(account=term) | Q(ordering_key=term) | Q(idempotency_key=term)
     found.events = list(_events().filter(exact)[:MOST])
+    found.is_key = bool(found.events)
     kind, colon, number = term.partition(":")
     kinds = [kind] if colon else list(ObjectKind.objects.values_list("code", flat=True)[:100])
     of_kind = BillingObject.objects.filter(kind__in=kinds, external_id=number if colon else term)

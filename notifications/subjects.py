@@ -10,7 +10,7 @@ from smtpprofiles.encryption import EncryptedTextField, unopened
 
 APPS = ("events", "notifications", "smtpprofiles", "auth")
 # How actions have named models where they did not by the model's own name.
-_ALSO = {"smtp profile": "smtpprofile", "firing": "scheduledfiring"}
+_ALSO = {"smtp profile": "smtpprofile", "firing": "scheduledfiring", "api key": "apikey"}
 
 
 def model_of(noun: str) -> type[Model] | None:

@@ -133,7 +133,7 @@ def figures(may_see: Callable[[Any], bool]) -> Iterable[Figure]:
             "queue is paused",
             "queues are paused",
             "is_paused__exact=1",
-            "What flows into it waits, and is lost by nobody.",
+            "What flows into it waits; none of it is lost.",
         ),
         (
             Subscription,

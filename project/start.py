@@ -136,21 +136,27 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 def stories(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Return of each event who was told and how that went, and of one that nobody was told: why."""
+    """Return of each event who was told and how that went, and who was not told, and why."""
     by_event: dict[int, list[Delivery]] = {event.pk: [] for event in events}
     for delivery in deliveries(Q(event__in=list(by_event))):
         by_event[delivery.event_id].append(delivery)
-    alone = [event.type_id for event in events if not by_event[event.pk]]
-    among = passed_over.candidates(alone) if alone else []
+    types = {event.type_id: event.type for event in events}
+    among = passed_over.candidates(list(types)) if events else []
+    routed = passed_over.routes(list(types))
     return [
         {
             "event": event,
             "deliveries": [_told(each) for each in by_event[event.pk]],
             "standing": standing(event),
-            "nowhere": "" if by_event[event.pk] else passed_over.nowhere(event),
+            "nowhere": passed_over.nowhere(event, routed),
             "passed_over": []
-            if by_event[event.pk] or standing(event)
-            else passed_over.explain(event, set(), [row for row in among if _concerns(row, event)]),
+            if standing(event)
+            else passed_over.explain(
+                event,
+                {each.subscription_id for each in by_event[event.pk]},
+                [row for row in among if _concerns(row, event)],
+                routed,
+            ),
         }
         for event in events
     ]
@@ -169,8 +175,9 @@ def standing(event: Event) -> str:
 
 
 def _concerns(row: Any, event: Event) -> bool:
+    """Whether one would expect it to be told of such events."""
     chosen = {each.pk for each in row.event_types.all()}
-    return not chosen or event.type_id in chosen
+    return event.type_id in chosen or not chosen
 
 
 def _told(delivery: Delivery) -> dict[str, Any]:

@@ -96,8 +96,9 @@ class EventWithDeliveriesAdmin(EventAdmin):
         if hasattr(row, "quarantine"):
             return "Its deliveries could not be made: see its quarantine."
         told = set(row.deliveries.values_list("subscription_id", flat=True)[: passed_over.MOST])
-        found = passed_over.explain(row, told)
-        nowhere = passed_over.nowhere(row)
+        routed = passed_over.routes([row.type_id])
+        found = passed_over.explain(row, told, passed_over.candidates([row.type_id]), routed)
+        nowhere = passed_over.nowhere(row, routed)
         if not found:
             everybody = "Nobody else: no other subscription reads a queue that it flows into."
             return nowhere or (everybody if told else "No subscription is for events of this type.")

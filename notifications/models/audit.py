@@ -12,7 +12,7 @@ class AuditEntry(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
     )
-    actor_name = models.CharField(max_length=150)
+    actor_name = models.CharField("who", max_length=150)
     action = models.CharField(max_length=50)
     kind = models.GeneratedField(
         expression=models.Func(F("action"), Value("."), Value(1), function="split_part"),
@@ -24,7 +24,7 @@ class AuditEntry(models.Model):
     reason = models.TextField(blank=True)
     changes = models.JSONField(default=list, help_text="Of an edit: each field, what it was and what it is.")
     origin = models.CharField("from", max_length=100, blank=True, help_text="The address it came from.")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField("date", db_default=Now())
 
     class Meta:
         verbose_name_plural = "audit entries"
