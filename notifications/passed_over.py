@@ -16,6 +16,7 @@ from .models import Filter, Subscription
 MOST = 200
 Routes = dict[int, set[int]]  # queues by event type
 _LONGEST = 60
+_WANTS = "It wants other event types"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,11 @@ class PassedOver:
 
     subscription: Subscription
     reason: str
+
+    @property
+    def wants_others(self) -> bool:
+        """Whether it is for other event types, so that nobody would expect it to get this one."""
+        return self.reason.startswith(_WANTS)
 
 
 def candidates(type_ids: Sequence[int]) -> list[Subscription]:
@@ -78,7 +84,7 @@ def _reason(row: Subscription, event: Event, flows: set[int], data: Any) -> str:
         return "It is switched off (not active), so no event is for it."
     chosen = list(row.event_types.all())
     if chosen and event.type_id not in {each.pk for each in chosen}:
-        return f"It wants other event types: {', '.join(each.code for each in chosen[:5])}."
+        return f"{_WANTS}: {', '.join(each.code for each in chosen[:5])}."
     if event.type.operation not in row.operations:
         return f"The event is a {event.type.operation}, which is not ticked in it."
     for each in row.filters.all():

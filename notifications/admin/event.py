@@ -103,12 +103,24 @@ class EventWithDeliveriesAdmin(EventAdmin):
             everybody = "Nobody else: no other subscription reads a queue that it flows into."
             return nowhere or (everybody if told else "No subscription is for events of this type.")
         page = "admin:notifications_subscription_change"
-        lines = format_html_join(
-            "",
-            '<li><a href="{}">{}</a>: {}</li>',
-            ((reverse(page, args=[each.subscription.pk]), each.subscription, each.reason) for each in found),
+        near, far = (
+            format_html_join(
+                "",
+                '<li><a href="{}">{}</a>: {}</li>',
+                [
+                    (reverse(page, args=[each.subscription.pk]), each.subscription, each.reason)
+                    for each in found
+                    if each.wants_others == others
+                ],
+            )
+            for others in (False, True)
         )
-        return format_html('{} <ul class="told">{}</ul>', nowhere, lines)
+        rest = format_html(
+            '<details><summary>Those that want other event types</summary><ul class="told">{}</ul></details>',
+            far,
+        )
+        told_of = format_html('<ul class="told">{}</ul>', near) if near else "Nobody that wants such events."
+        return format_html("{} {}{}", nowhere, told_of, rest if far else "")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
         """The one that counts."""
