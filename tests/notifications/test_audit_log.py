@@ -205,7 +205,7 @@ def test_a_row_whose_secret_no_key_opens_is_named_all_the_same(
 
 def test_mail_subscriptions_and_profiles_are_audited(console: Client, event_types: None) -> None:
     SmtpProfileFactory(name="billing")
-    mails = EmailSubscriptionFactory()
+    mails: Any = EmailSubscriptionFactory()
     change(console, mails, name="letters")
     change(console, SmtpProfile.objects.get(), from_name="Telecom")
     mails.email_template.event_types.set([EventType.objects.get(code="invoice.posted")])

@@ -166,14 +166,14 @@ def test_an_event_that_nobody_got_says_why_of_each_subscription(
 ) -> None:
     """The filter that excluded it, the operation, the types, being off, being made later, and the queue."""
     wanted = EventType.objects.get(code="invoice.posted")
-    others = {
+    others: dict[str, Any] = {
         name: EmailSubscriptionFactory(name=name, queue=hooks.queue) for name in ("ops", "types", "off")
     }
     hooks.filters.create(token="invoice.currency", operator="is", value="CHF")
     Subscription.objects.filter(name="ops").update(on_create=False)
     others["types"].event_types.set([EventType.objects.get(code="refund.processed")])
     Subscription.objects.filter(name="off").update(is_active=False)
-    elsewhere = EmailSubscriptionFactory(name="elsewhere", queue__name="empty")
+    elsewhere: Any = EmailSubscriptionFactory(name="elsewhere", queue__name="empty")
     elsewhere.event_types.set([wanted])
     elsewhere.queue.routes.all().delete()
     lost = event(data='{"invoice": {"currency": "CAD"}}', account="7001")
