@@ -125,7 +125,7 @@ def find(request: HttpRequest) -> HttpResponse:
         "title": title,
         "term": term,
         "shown": shown,
-        "accounts": [(each, f"?{urlencode({'q': each})}") for each in found.accounts],
+        "accounts": [(each, f"?{urlencode({'q': each})}") for each in (found.accounts if allowed else ())],
         "more_url": f"?{urlencode({'q': term, 'before': found.looks_before})}" if found.looks_before else "",
         "looks_at": f"{LOOKS_AT:,}",
         "all_events": listing(Event, urlencode({"q": term})),
