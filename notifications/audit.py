@@ -1,19 +1,32 @@
 """Writing down who did what, when and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from events.models import ApiKey
 
+from . import origin
+from . import subjects as known
 from .models import AuditEntry
 
 Actor = AbstractBaseUser | AnonymousUser | ApiKey
 
 
-def record(actor: Actor, action: str, subjects: Iterable[str], reason: str = "") -> None:
-    """Keep one entry a subject, in the caller's transaction. `action` is noun.verb, as in delivery.retry."""
+def record(
+    actor: Actor,
+    action: str,
+    subjects: Iterable[str],
+    reason: str = "",
+    changes: Sequence[Sequence[str]] = (),
+) -> None:
+    """Keep one entry a subject, in the caller's transaction. `action` is noun.verb, as in delivery.retry.
+
+    Of an edit, `changes` are its fields with what they were and are; no secret is among them.
+    """
     is_person = isinstance(actor, AbstractBaseUser)
+    done_to = list(subjects)
+    names = known.names(done_to)
     AuditEntry.objects.bulk_create(
         [
             AuditEntry(
@@ -21,9 +34,12 @@ def record(actor: Actor, action: str, subjects: Iterable[str], reason: str = "")
                 actor_name=name_of(actor),
                 action=action,
                 subject=subject[:200],
+                name=names.get(subject, "")[:200],
                 reason=reason,
+                changes=[list(change) for change in changes],
+                origin=origin.current()[:100],
             )
-            for subject in subjects
+            for subject in done_to
         ]
     )
 

@@ -24,7 +24,6 @@ class State(models.TextChoices):
     RUNNING = "running", "Running"
     FAILING = "failing", "Failing"
     PAUSED = "paused", "Paused"
-    INACTIVE = "inactive", "Inactive"
 
 
 def kind(destination: Destination) -> str:
@@ -39,9 +38,7 @@ def circuit_of(destination: Destination) -> Circuit | None:
 
 def state(destination: Destination) -> State:
     """Return its state."""
-    if not destination.is_active:
-        return State.INACTIVE
-    if destination.paused_reason:
+    if not destination.is_active or destination.paused_reason:
         return State.PAUSED
     circuit = circuit_of(destination)
     return State.FAILING if circuit and circuit.opened_at else State.RUNNING
@@ -51,8 +48,9 @@ def status(destination: Destination, now: datetime) -> str:
     """Return its state with what matters about it, for a list."""
     circuit, found = circuit_of(destination), state(destination)
     match found:
-        case State.INACTIVE:
-            return "inactive: what is for it waits"
+        case State.PAUSED if not destination.is_active:
+            told = note(destination)
+            return f"paused {told}" if told else "paused: what is for it waits"
         case State.PAUSED:
             is_disabled = destination.paused_reason.startswith(DISABLED)
             reason = destination.paused_reason.removeprefix(DISABLED)
@@ -66,14 +64,19 @@ def stopped(destination: Destination) -> str:
     """Return in a clause why it is not used at all; empty if it is."""
     name = f"the {kind(destination)} {destination}"
     match state(destination):
-        case State.INACTIVE:
-            return f"{name} is inactive."
+        case State.PAUSED if not destination.is_active:
+            return sentence(f"{name} is paused {note(destination)}".strip())
         case State.PAUSED if destination.paused_reason.startswith(DISABLED):
             reason = destination.paused_reason.removeprefix(DISABLED)
             return f"{name} is disabled: {sentence(reason)} Resume it once it works again."
         case State.PAUSED:
             return f"{name} is paused: {sentence(destination.paused_reason)}"
     return ""
+
+
+def note(row: models.Model) -> str:
+    """Return since when, by whom and why a person paused it, where that was asked for (pauses.py) and is known."""
+    return str(getattr(row, "pause_note", ""))
 
 
 def rest(destination: Destination, channel: Channel, due_at: datetime | None, now: datetime) -> str:

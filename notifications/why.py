@@ -120,6 +120,12 @@ def _paused_by(delivery: Delivery) -> str:
     return f"{paused.partition(' ')[0]} paused" if paused else ""
 
 
+def _pause(delivery: Delivery) -> str:
+    """Return how its queue or subscription is paused, to follow "is"."""
+    queue = delivery.subscription.queue
+    return sentence(f"paused {diagnose.note(queue if queue.is_paused else delivery.subscription)}".strip())
+
+
 def _behind(delivery: Delivery) -> str:
     lane = delivery.lane
     if lane is None or not _is_behind(delivery):
@@ -144,7 +150,7 @@ def _stopped_by(delivery: Delivery) -> str:
     if destination is None or channel is None:
         return ""
     if not destination.is_active:
-        return f"{_noun(delivery)} inactive"
+        return f"{_noun(delivery)} paused"
     if destination.paused_reason.startswith(DISABLED):
         return f"{_noun(delivery)} disabled"
     return f"{_noun(delivery)} paused" if destination.paused_reason or channel.is_paused else ""
@@ -167,7 +173,7 @@ def _final(delivery: Delivery, status: Delivery.Status) -> str:
 
 def _held_for_pause(delivery: Delivery) -> str:
     if paused := paused_by(delivery.subscription):
-        return f"Held: its {paused} is paused. It goes on, in order, once that is resumed."
+        return f"Held: its {paused} is {_pause(delivery)} It goes on, in order, once that is resumed."
     return "Held for a pause that is over: it goes on within a minute."
 
 
@@ -203,7 +209,7 @@ def _stops(delivery: Delivery) -> list[str]:
     elif destination and channel and channel.is_paused:
         stops.append(f"its channel is paused, with the {diagnose.kind(destination)} {destination}.")
     if paused := paused_by(delivery.subscription):
-        stops.append(f"its {paused} is paused. It goes on, in order, once that is resumed.")
+        stops.append(f"its {paused} is {_pause(delivery)} It goes on, in order, once that is resumed.")
     return stops
 
 

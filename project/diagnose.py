@@ -76,13 +76,18 @@ def _unreachable(detail: str) -> Finding:
     )
 
 
+def lines(max_age: float) -> Iterator[Finding]:
+    """Look at what the running system shows of itself, on the caller's connection: for a page."""
+    yield _age(max_age)
+    yield _cluster()
+    yield from _schedules()
+    yield _misfits()
+
+
 def _findings(max_age: float) -> Iterator[Finding]:
     yield (migrated := _migrations())
     if migrated.is_well:
-        yield _age(max_age)
-        yield _cluster()
-        yield from _schedules()
-        yield _misfits()
+        yield from lines(max_age)
 
 
 def _migrations() -> Finding:

@@ -77,6 +77,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "notifications.origin.OriginMiddleware",
+    "project.unreadable.UnreadableSecretMiddleware",
 ]
 
 AUTHENTICATION_BACKENDS = [

@@ -4,7 +4,9 @@ It fails closed. A token that no key of SECRETS_KEYS opens raises SecretUnreadab
 nor an empty text is ever handed out in its place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,28 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 class SecretUnreadable(Exception):  # noqa: N818 - named for the fact
     """A stored secret cannot be decrypted with the keys of this installation."""
+
+
+class Unopened:
+    """What stands in the place of a secret that was not decrypted. It has no text, and cannot be stored."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<a secret, not opened>"
+
+
+_opens: ContextVar[bool] = ContextVar("opens", default=True)
+
+
+@contextmanager
+def unopened() -> Iterator[None]:
+    """Read rows without opening their secrets: to delete some, nobody needs to know them."""
+    token = _opens.set(False)
+    try:
+        yield
+    finally:
+        _opens.reset(token)
 
 
 @lru_cache(maxsize=8)
@@ -65,16 +89,20 @@ class EncryptedTextField(_TextField):
     """Text that the database sees only encrypted. It cannot be searched for, and dumps leave it out."""
 
     description = "Encrypted text"
+    # Asked for by whoever tells of a row's values.
+    is_secret = True
 
     def get_prep_value(self, value: Any) -> Any:
         """The token to store."""
+        if isinstance(value, Unopened):
+            raise TypeError("This row was read without opening its secrets; read it again to save it.")
         value = super().get_prep_value(value)
         return encrypt(value) if isinstance(value, str) else value
 
-    def from_db_value(
-        self, value: str | None, _expression: Any, _connection: BaseDatabaseWrapper
-    ) -> str | None:
-        """The text behind the token of a row."""
+    def from_db_value(self, value: str | None, _expression: Any, _connection: BaseDatabaseWrapper) -> Any:
+        """The text behind the token of a row; Unopened where nobody asks for it."""
+        if value and not _opens.get():
+            return Unopened()
         return None if value is None else decrypt(value, owner=f"{self.model._meta.label}.{self.name}")
 
     def get_lookup(self, lookup_name: str) -> Any:

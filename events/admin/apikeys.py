@@ -114,9 +114,6 @@ class ApiKeyAdmin(Page[ApiKey]):
         super().save_model(request, obj, form, change)
         # For response_add, which gets this very object; it is no field, so nothing stores it.
         obj._secret = secret  # type: ignore[attr-defined]
-        operator_acted.send(
-            ApiKey, actor=request.user, action="api_key.create", subjects=[obj.prefix], reason=""
-        )
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, _post_url_continue: str | None = None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -17,6 +17,7 @@ from events.payload import lookup
 from .changes import KindFilter, standing
 from .difference import object_link, summary, value_text
 from .event import pretty
+from .find_object import of_object
 from .page import RecordPage, at, clip, utc
 
 MOST = 20
@@ -75,10 +76,7 @@ class BillingObjectAdmin(RecordPage[BillingObject]):
         self, _request: HttpRequest, queryset: QuerySet[BillingObject], search_term: str
     ) -> tuple[QuerySet[BillingObject], bool]:
         """By kind and id, which are indexed together; by a kind alone."""
-        kind, colon, external_id = search_term.strip().partition(":")
-        if not kind:
-            return queryset, False
-        return queryset.filter(Q(kind=kind, external_id=external_id) if colon else Q(kind=kind)), False
+        return of_object(queryset, search_term), False
 
     @admin.display(description="name")
     def name(self, row: BillingObject) -> SafeString | str:

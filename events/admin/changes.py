@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from events.models import BillingObject, Change, ObjectKind
 
 from .difference import object_link, summary, table
+from .find_object import of_object
 from .page import RecordPage, at, utc
 
 MOST_KINDS = 100
@@ -68,11 +69,7 @@ class ChangeAdmin(RecordPage[Change]):
         self, _request: HttpRequest, queryset: QuerySet[Change], search_term: str
     ) -> tuple[QuerySet[Change], bool]:
         """By kind and id, which are indexed together; by a kind alone."""
-        kind, colon, external_id = search_term.strip().partition(":")
-        if not kind:
-            return queryset, False
-        found = queryset.filter(kind=kind, external_id=external_id) if colon else queryset.filter(kind=kind)
-        return found, False
+        return of_object(queryset, search_term), False
 
     @admin.display(description="object")
     def object_text(self, row: Change) -> str:

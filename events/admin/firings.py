@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -15,17 +15,9 @@ from events.triggers import reschedule
 
 from .audit import operator_acted
 from .event_names import event_link, link_to, period_text, with_events
+from .find_object import of_object_or_account
 from .page import Page, RecordPage, at, clip, count, reason_of, utc
 from .typed import ModelForm
-
-
-def find(queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-    """Return the rows of an object (kind:id) or of an account, each on its index."""
-    kind, colon, external_id = term.partition(":")
-    if colon and kind != "account":
-        return queryset.filter(kind=kind, external_id=external_id)
-    account = external_id if colon else term
-    return queryset.filter(Q(account=account) | Q(kind="account", external_id=account))
 
 
 @admin.register(LedgerEntry)
@@ -67,8 +59,7 @@ class LedgerAdmin(RecordPage[LedgerEntry]):
         self, _request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
     ) -> tuple[QuerySet[LedgerEntry], bool]:
         """By object or account, which are indexed."""
-        term = search_term.strip()
-        return (find(queryset, term) if term else queryset), False
+        return of_object_or_account(queryset, search_term), False
 
     @admin.display(description="object")
     def object(self, row: LedgerEntry) -> str:
@@ -123,6 +114,9 @@ class CalendarAdmin(Page[ScheduledFiring]):
 
     form = FiringForm
 
+    # Moving one is told as that.
+    audits_edits = False
+    falls_with_its_owner = True
     empty_help = (
         "Nothing waits. Triggers on dates, and on days after an event, enter here what they will publish."
     )
@@ -152,8 +146,7 @@ class CalendarAdmin(Page[ScheduledFiring]):
         self, _request: HttpRequest, queryset: QuerySet[ScheduledFiring], search_term: str
     ) -> tuple[QuerySet[ScheduledFiring], bool]:
         """By object or account, which are indexed."""
-        term = search_term.strip()
-        return (find(queryset, term) if term else queryset), False
+        return of_object_or_account(queryset, search_term), False
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Rules enter what will fire."""

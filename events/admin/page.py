@@ -24,7 +24,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 
-from .typed import ModelAdmin, Paginator, TabularInline
+from .deletable import Deletable
+from .typed import Paginator, TabularInline
 
 M = TypeVar("M", bound=Model)
 P = TypeVar("P", bound=Model)
@@ -65,7 +66,7 @@ class ReasonForm(ActionForm):
     )
 
 
-class Page(ModelAdmin[M]):
+class Page(Deletable[M]):
     """Lists that stay cheap, and actions that are buttons too."""
 
     paginator = CappedPaginator
@@ -85,6 +86,16 @@ class Page(ModelAdmin[M]):
     def offers(self, name: str, row: M) -> bool:  # noqa: ARG002 - for those that override it
         """Tell whether a button makes sense on this row."""
         return True
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the rows to choose from without reading their secrets."""
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        secrets = [
+            each.name for each in db_field.related_model._meta.fields if getattr(each, "is_secret", False)
+        ]
+        if field is not None and secrets and not field.queryset.query.deferred_loading[0]:
+            field.queryset = field.queryset.defer(*secrets)
+        return field
 
     def get_urls(self) -> list[URLPattern]:
         """Beside Django's own, the address that buttons post to."""
@@ -145,6 +156,8 @@ class Page(ModelAdmin[M]):
 
 class RecordPage(Page[M]):
     """Rows that the system writes and people read."""
+
+    falls_with_its_owner = True
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Nobody adds one here."""

@@ -3,12 +3,24 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from .audit import operator_acted
+from .audit import operator_acted, pauses_asked
 from .page import M, Page, count, reason_of
+
+
+class PausableList(ChangeList):
+    """A page of rows that may be paused, with since when, by whom and why."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then ask for all of its rows at once."""
+        super().get_results(request)
+        rows = list(self.result_list)
+        pauses_asked.send(self.model, rows=rows)
+        self.result_list = rows
 
 
 class PausablePage(Page[M]):
@@ -22,6 +34,10 @@ class PausablePage(Page[M]):
         "resume": "What waits goes on, in order.",
     }
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        """The one that tells of pauses."""
+        return PausableList
+
     def offers(self, name: str, row: Any) -> bool:
         """Pause what goes on, resume what is paused."""
         return bool(row.is_paused) == (name == "resume")
@@ -29,7 +45,13 @@ class PausablePage(Page[M]):
     @admin.display(description="state", ordering="is_paused")
     def state(self, row: Any) -> str:
         """Whether it is paused."""
-        return "paused: what is for it waits" if row.is_paused else "running"
+        if not row.is_paused:
+            return "running"
+        if not hasattr(row, "pause_note"):
+            pauses_asked.send(type(row), rows=[row])
+        return (
+            f"paused {row.pause_note}" if getattr(row, "pause_note", "") else "paused: what is for it waits"
+        )
 
     @admin.action(description="Pause", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[M]) -> None:

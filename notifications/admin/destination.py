@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,7 +15,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.page import Page, clip, count, reason_of, utc
-from notifications import backlog, diagnose, switch
+from events.admin.pausable import PausableList
+from notifications import backlog, diagnose, pauses, switch
 from notifications.diagnose import State
 from notifications.forms import ResumeForm
 from notifications.models import Delivery, Endpoint
@@ -35,17 +37,17 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
-        """The four that there are."""
+        """The three that there are."""
         return [(each.value, str(each.label)) for each in State]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those of the chosen one."""
+        # A person's own pause and one by the system are the same to whoever looks.
         is_on, fails = Q(is_active=True, paused_reason=""), Q(circuit__opened_at__isnull=False)
         chosen: dict[str | None, Q] = {
             State.RUNNING: is_on & ~fails,
             State.FAILING: is_on & fails,
-            State.PAUSED: Q(is_active=True) & ~Q(paused_reason=""),
-            State.INACTIVE: Q(is_active=False),
+            State.PAUSED: ~is_on,
         }
         return queryset.filter(chosen[self.value()]) if self.value() in chosen else queryset
 
@@ -72,6 +74,10 @@ class DestinationPage(Page[D]):
         name = f"{self.opts.app_label}_{self.opts.model_name}_resume"
         return [path("resume/", self.admin_site.admin_view(self.resume_view), name=name), *super().get_urls()]
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        """The one that tells of pauses."""
+        return PausableList
+
     def save_model(self, request: HttpRequest, obj: D, form: Any, change: bool) -> None:
         """Save; one that this stops or lets go on is in the audit log, as after the buttons."""
         save: Any = super().save_model  # the checker loses the type of either
@@ -93,7 +99,10 @@ class DestinationPage(Page[D]):
     @admin.display(description="status")
     def status(self, row: D) -> str:
         """Whether it is used and works, and if not, why."""
-        return diagnose.status(row, timezone.now()) if row.pk else "—"
+        if row.pk is None:
+            return "—"
+        pauses.annotate([row])
+        return diagnose.status(row, timezone.now())
 
     @admin.display(description="circuit")
     def circuit_story(self, row: D) -> str:
@@ -180,6 +189,7 @@ class DestinationPage(Page[D]):
         return self._back(ids)
 
     def _resume_page(self, request: HttpRequest, rows: Sequence[D], form: ResumeForm) -> HttpResponse:
+        pauses.annotate(rows)
         found = [(row, backlog.preview(row)) for row in rows]
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         noun = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural

@@ -13,7 +13,6 @@ from events.admin.page import at, clip, utc
 from events.admin.secret_page import show_once
 from events.admin.typed import TabularInline
 from notifications.address_warnings import warnings_of
-from notifications.audit import record
 from notifications.authentication import FIELDS
 from notifications.endpoint_forms import EndpointForm, EndpointHeaderForm, EndpointHeaderFormSet
 from notifications.models import Endpoint, EndpointHeader
@@ -195,7 +194,6 @@ class EndpointAdmin(EndpointTrials):
         self, request: HttpRequest, obj: Endpoint, _post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the signing secret, in this answer only."""
-        record(request.user, "endpoint.create", [f"endpoint {obj.pk}"])
         public = f" For Ed25519 (v1a), its public key is {obj.public_key}" if obj.public_key else ""
         return show_once(
             request,

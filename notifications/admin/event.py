@@ -9,13 +9,13 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from events.admin.event import EventAdmin
 from events.admin.page import RecordInline, at, clip
 from events.models import Event
-from notifications import why
+from notifications import passed_over, why
 from notifications.models import Delivery
 
 from . import target
@@ -86,6 +86,41 @@ class EventWithDeliveriesAdmin(EventAdmin):
 
     list_display = [*EventAdmin.list_display[:2], "delivery_summary", *EventAdmin.list_display[2:]]
     inlines = [DeliveryInline]
+    fieldsets = [*EventAdmin.fieldsets, ("Who did not get it, and why", {"fields": ["not_told"]})]
+
+    @admin.display(description="not told")
+    def not_told(self, row: Event) -> SafeString | str:
+        """The subscriptions one would expect to get it that have no delivery of it, each with the reason."""
+        if hasattr(row, "inbox_entry"):
+            return "It is not fanned out yet: its deliveries are still to be made."
+        if hasattr(row, "quarantine"):
+            return "Its deliveries could not be made: see its quarantine."
+        told = set(row.deliveries.values_list("subscription_id", flat=True)[: passed_over.MOST])
+        routed = passed_over.routes([row.type_id])
+        found = passed_over.explain(row, told, passed_over.candidates([row.type_id]), routed)
+        nowhere = passed_over.nowhere(row, routed)
+        if not found:
+            everybody = "Nobody else: no other subscription reads a queue that it flows into."
+            return nowhere or (everybody if told else "No subscription is for events of this type.")
+        page = "admin:notifications_subscription_change"
+        near, far = (
+            format_html_join(
+                "",
+                '<li><a href="{}">{}</a>: {}</li>',
+                [
+                    (reverse(page, args=[each.subscription.pk]), each.subscription, each.reason)
+                    for each in found
+                    if each.wants_others == others
+                ],
+            )
+            for others in (False, True)
+        )
+        rest = format_html(
+            '<details><summary>Those that want other event types</summary><ul class="told">{}</ul></details>',
+            far,
+        )
+        told_of = format_html('<ul class="told">{}</ul>', near) if near else "Nobody that wants such events."
+        return format_html("{} {}{}", nowhere, told_of, rest if far else "")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
         """The one that counts."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -11,6 +11,7 @@ from events.models import Queue
 from notifications.models import Channel, Delivery, Subscription
 
 IN_FLIGHT = "in_flight"
+FOR_A_PERSON = "person"
 MOST_CHOICES = 100
 
 
@@ -22,13 +23,17 @@ class StatusFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
         """The statuses, and in flight."""
-        return [(IN_FLIGHT, "In flight"), *((each.value, each.label) for each in Delivery.Status)]
+        first = [(IN_FLIGHT, "In flight"), (FOR_A_PERSON, "Held for a person")]
+        return [*first, *((each.value, each.label) for each in Delivery.Status)]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         """The deliveries of the chosen one."""
         if self.value() == IN_FLIGHT:
             listed = Channel.objects.filter(leased_until__gt=Now()).values_list("in_flight", flat=True)
             return queryset.filter(pk__in=[pk for ids in listed for pk in ids])
+        if self.value() == FOR_A_PERSON:
+            paused = Q(hold_cause=Delivery.HoldCause.PAUSED)
+            return queryset.filter(~paused, status=Delivery.Status.HELD)
         return queryset.filter(status=self.value()) if self.value() else queryset
 
 

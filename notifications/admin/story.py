@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from notifications import why
+from notifications import pauses, why
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
@@ -65,6 +65,9 @@ def curl(attempts: Sequence[Told], body: RenderedBody | None) -> str:
 
 def sentence(row: Delivery) -> SafeString:
     """Return where it stands, with links to what it waits for."""
+    channel, subscription = row.channel, row.subscription
+    destination = (channel.endpoint or channel.profile) if channel else None
+    pauses.annotate(filter(None, [destination, subscription, subscription.queue]))
     text, pieces = why.explain(row, timezone.now()), []
     for phrase, url in _places(row):
         before, found, after = text.partition(phrase)

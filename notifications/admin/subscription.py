@@ -87,7 +87,7 @@ class SubscriptionAdmin(
         "A subscription says who gets which events, and how. Before the first: add a subscriber, "
         "and an endpoint for webhooks, or an SMTP profile for email."
     )
-    list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state", "is_active"]
+    list_display = ["name", "subscriber", "queue", "notification", "operation_list", "state"]
     list_filter = ["is_active", "is_paused", MediumFilter, AttentionFilter, "queue", "subscriber"]
     search_fields = ["name", "subscriber__name"]
     search_help_text = "Name or subscriber"
@@ -155,6 +155,11 @@ class SubscriptionAdmin(
     def offers(self, name: str, row: Subscription) -> bool:
         """A test where there is an endpoint."""
         return row.endpoint_id is not None if name == "send_test" else super().offers(name, row)
+
+    @admin.display(description="state", ordering="is_paused")
+    def state(self, row: Subscription) -> str:
+        """Whether it is paused, or no event is for it."""
+        return super().state(row) if row.is_active else "off: no event is for it"
 
     @admin.display(description="notification")
     def notification(self, row: Subscription) -> str:

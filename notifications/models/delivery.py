@@ -240,6 +240,12 @@ class Delivery(models.Model):
             models.Index(
                 fields=["status", "-id"], name="delivery_by_status", condition=~Q(status="delivered")
             ),
+            # What waits for a person, of which there is little however much is paused; the start page counts it.
+            models.Index(
+                fields=["-id"],
+                name="delivery_for_a_person",
+                condition=Q(status="held") & ~Q(hold_cause="paused"),
+            ),
             models.Index(fields=["subscription", "-id"], name="delivery_by_subscription"),
             models.Index(
                 fields=["recipient", "-id"], name="delivery_by_recipient", condition=~Q(recipient="")

@@ -549,7 +549,7 @@ class TestDeliveryLog:
         endpoint.is_active = False
         endpoint.save()
         url = reverse("admin:notifications_endpoint_change", args=[endpoint.pk])
-        assert why(third) == f'Waits: the <a href="{url}">endpoint main</a> is inactive.'
+        assert why(third) == f'Waits: the <a href="{url}">endpoint main</a> is paused.'
         Channel.objects.update(
             in_flight=[third.pk], leased_until=timezone.now() + timedelta(minutes=1), owner="worker"
         )
@@ -579,7 +579,7 @@ class TestWhatADeliveryTells:
 
     @pytest.mark.parametrize(
         ("values", "text"),
-        [({"is_active": False}, "endpoint inactive"), ({"paused_reason": "gone"}, "endpoint paused")],
+        [({"is_active": False}, "endpoint paused"), ({"paused_reason": "gone"}, "endpoint paused")],
     )
     def test_the_list_says_when_its_endpoint_is_not_called(
         self, console: Client, hooks: Subscription, types: dict[str, EventType], values: Any, text: str

@@ -184,10 +184,10 @@ class TestPausingAndResuming:
         assert paused.status_code == 200, paused.content
         told = paused.json()
         oldest = told.pop("oldest")
-        assert told == {"state": "inactive", "deliveries": 1, "in_lanes": 0, "lanes": 0, "minutes": None}
+        assert told == {"state": "paused", "deliveries": 1, "in_lanes": 0, "lanes": 0, "minutes": None}
         assert oldest.startswith(f"{waiting.created_at:%Y-%m-%dT%H:%M:%S}")
         assert Channel.objects.filter(is_paused=True).count() == 2
-        assert api.get(f"/api/v1/{path}").json()["state"] == "inactive"
+        assert api.get(f"/api/v1/{path}").json()["state"] == "paused"
 
         resumed = send(api, "post", f"{path}resume/", {"per_minute": 30, "reason": "done"}).json()
         assert (resumed["state"], resumed["deliveries"], resumed["minutes"]) == ("running", 1, 1)

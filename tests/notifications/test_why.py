@@ -65,10 +65,10 @@ def open_circuit(**values: Any) -> None:
 
 
 class TestDestination:
-    def test_inactive(self, console: Client, hooks: Any) -> None:
+    def test_paused_by_a_person(self, console: Client, hooks: Any) -> None:
         delivery = deliver(hooks)
         Endpoint.objects.update(is_active=False)
-        assert told(console, delivery) == ("Waits: the endpoint main is inactive.", "endpoint inactive")
+        assert told(console, delivery) == ("Waits: the endpoint main is paused.", "endpoint paused")
 
     def test_paused_with_its_reason(self, console: Client, hooks: Any) -> None:
         delivery = deliver(hooks)
@@ -103,7 +103,7 @@ class TestDestination:
         Endpoint.objects.update(is_active=False)
         Queue.objects.update(is_paused=True)
         assert told(console, delivery)[0] == (
-            "Waits: the endpoint main is inactive. Besides, its queue invoices is paused. "
+            "Waits: the endpoint main is paused. Besides, its queue invoices is paused. "
             "It goes on, in order, once that is resumed."
         )
 
@@ -307,4 +307,4 @@ class TestCost:
         )
         open_circuit()
         Queue.objects.update(is_paused=True)
-        assert queries(plain) == usual
+        assert queries(plain) == usual + 1, "who paused it, and why"
