@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from events.ids import uuid7
 
-from . import breaker, circuits, judge, ration
+from . import breaker, circuits, finish_digests, judge, ration
 from .breaker import DISABLED, Answer
 from .claim import Lease
+from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
 from .pause import pause, stop_at_fault
@@ -146,6 +147,8 @@ class Books:
         if +self._unused:
             ration.give_back(+self._unused)
         self._unused.clear()
+        if any(result.claimed.ordering_key == KEY for result in results):
+            finish_digests.finish()
 
     def _tell_circuits(self) -> None:
         """Write down how ailing destinations fare; disable those that have failed for days."""

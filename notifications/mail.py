@@ -1,6 +1,6 @@
 """The complete message of an email notification, in seven-bit text that is sent as it is at every try."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ def compose(
     recipient: str,
     public_id: str,
     now: datetime,
+    attachments: Sequence[mime.Attachment] = (),
 ) -> str:
     """Return the RFC 5322 message. Raises liquid.TemplateFault, or ValueError for an impossible address."""
     if notification.letter is None:
@@ -59,7 +60,7 @@ def compose(
         headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
     text = liquid.render(words.text, context, kind="text", place=at)
     html = liquid.render(words.html, context, kind="html", place=at) if words.html else ""
-    return mime.write(headers, text=text, html=html)
+    return mime.write(headers, text=text, html=html, attachments=attachments)
 
 
 def in_place(letter: Letter, context: Mapping[str, Any]) -> tuple[Words, Place]:

@@ -17,7 +17,7 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 from psycopg.errors import DeadlockDetected
 
-from . import channels
+from . import channels, finish_digests, membership
 from .audit import Actor, record
 from .models import Channel, Delivery, Lane
 from .nudge import nudge
@@ -46,12 +46,13 @@ class _Locked:
 
     in_flight: set[int]
     lanes: dict[int, Lane]
+    bound: Mapping[int, str] = field(default_factory=dict)  # what goes out in a digest, and in which
     woken: set[int] = field(default_factory=set)
     changed: set[int] = field(default_factory=set)
 
 
 def retry(delivery_ids: Iterable[int], actor: Actor, reason: str = "") -> Report:
-    """Send held, dead or waiting deliveries now; one that blocks its lane unblocks it.
+    """Send held, dead or waiting deliveries now, and alone what was for a digest; unblock lanes that they block.
 
     It costs no step of the schedule: a failure takes the step again that the last one took.
     """
@@ -89,17 +90,23 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
     locked = _lock(ids)
     done = []
     rows = Delivery.objects.select_for_update(of=["self"]).select_related("subscription__queue")
-    for delivery in rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"):
+    found = list(rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"))
+    collected = [each.pk for each in found if each.hold_cause == Delivery.HoldCause.COLLECTED]
+    locked.bound = membership.bound(collected)
+    for delivery in found:
         if refusal := _refusal(verb, delivery, locked):
             refused[refusal] += 1
             continue
         done.append(delivery)
         _move_lane(verb, delivery, locked)
         locked.woken.add(delivery.channel_id or 0)
+    if collected:
+        membership.take_out([delivery.pk for delivery in done])
     _write(verb, Delivery.objects.filter(pk__in=[delivery.pk for delivery in done]), locked)
     record(actor, f"delivery.{verb}", [delivery.public_id for delivery in done], reason)
     if done:
         transaction.on_commit(partial(nudge), robust=True)
+        transaction.on_commit(finish_digests.finish, robust=True)  # one of them may be a digest
     return Report(done=len(done), refused=dict(refused))
 
 
@@ -125,6 +132,8 @@ def _refusal(verb: Verb, delivery: Delivery, locked: _Locked) -> str:
     status = Status(delivery.status)
     if delivery.pk in locked.in_flight:
         return "in flight: its result is on its way"
+    if digest := locked.bound.get(delivery.pk):
+        return f"it goes out in the digest {digest}: operate that one"
     if verb != "retry":
         if status not in Delivery.UNFINISHED:
             return f"already {status.label.lower()}"
@@ -139,7 +148,7 @@ def _refusal(verb: Verb, delivery: Delivery, locked: _Locked) -> str:
 def _retry_refusal(delivery: Delivery, status: Delivery.Status, locked: _Locked) -> str:
     if status == Status.PENDING:
         return "not tried yet: it is sent when its turn comes"
-    if status not in (Status.RETRYING, Status.HELD, Status.DEAD):
+    if status not in (Status.RETRYING, Status.HELD, Status.DEAD, Status.DIGESTED):
         return f"already {status.label.lower()}"
     lane = locked.lanes.get(delivery.lane_id or 0)
     if lane and (delivery.sequence or 0) < lane.next_sequence:
@@ -172,7 +181,7 @@ def _write(verb: Verb, deliveries: QuerySet[Delivery], locked: _Locked) -> None:
         # A try that a person asks for is not one of the schedule's.
         deliveries.update(attempt_count=Greatest(F("attempt_count") - 1, 0))
         deliveries.filter(status=Status.RETRYING).update(due_at=Now())
-        deliveries.filter(status__in=[Status.HELD, Status.DEAD]).update(
+        deliveries.filter(status__in=[Status.HELD, Status.DEAD, Status.DIGESTED]).update(
             status=Status.PENDING, hold_cause="", due_at=Now(), settled_at=None
         )
     else:

@@ -146,6 +146,7 @@ class Delivery(models.Model):
         RENDERING = "rendering", "Its template or parameters could not be rendered"
         OPERATOR = "operator", "Held by a person"
         PAUSED = "paused", "Its queue or subscription is paused"
+        COLLECTED = "collected", "Storm control: it goes out in a digest"
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)
