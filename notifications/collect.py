@@ -73,7 +73,7 @@ def collect(drafts: Iterable[Draft], limits: Mapping[int, Limit]) -> None:
     """Hold what goes beyond the limits of its subscription; all of it is written, in this transaction."""
     concerned: defaultdict[Pair, list[Draft]] = defaultdict(list)
     for draft in drafts:
-        if draft.subscription_id in limits and not draft.undeliverable:
+        if draft.subscription_id in limits and not draft.undeliverable and draft.lane_key != KEY:
             concerned[draft.subscription_id, draft.recipient].append(draft)
     if not concerned:
         return

@@ -104,10 +104,10 @@ def _where(content: Content, rows: Table) -> str:
     left_out = content.size - rows.rows
     if not left_out:
         return f"The attached file {_file_name(content)} lists all {content.size:,}."
+    everything = f"All {content.size:,} are in the console: search for {content.id} under Deliveries, or read"
     return (
         f"The attached file {_file_name(content)} lists the first {rows.rows:,}; {left_out:,} are not in it, "
-        f"as it would grow too large. All {content.size:,} are in the console, under Deliveries, by searching for {content.id}, "
-        f"and at {content.list_url}"
+        f"as it would grow too large. {everything} {content.list_url}"
     )
 
 

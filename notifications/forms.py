@@ -87,6 +87,8 @@ class SubscriptionForm(ModelForm[Subscription]):
             "payload_template",
             "on_failure",
             "retry_seconds",
+            "storm_limit",
+            "storm_minutes",
             "is_active",
         ]
         help_texts = {

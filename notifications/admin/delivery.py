@@ -18,8 +18,8 @@ from notifications import operate, why
 from notifications.models import AuditEntry, Delivery
 from smtpprofiles.models import SmtpProfile
 
-from . import story, target
-from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
+from . import digest_page, story, target
+from .filters import LOG
 
 # Events of one account or ordering key that a search takes in, newest first.
 MOST_EVENTS = 1_000
@@ -43,7 +43,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
         "next_try",
         "created",
     ]
-    list_filter = [StatusFilter, MediumFilter, QueueFilter, ("subscription", SubscriptionFilter)]
+    list_filter = LOG
     # Looked up exactly by get_search_results; naming one shows the search box.
     search_fields = ["recipient"]
     search_help_text = "Exactly: an id (dlv_… or evt_…), a recipient, an account or an ordering key"
@@ -93,6 +93,7 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "channel__endpoint",
                 "channel__profile",
                 "lane__blocked_by",
+                "collected__digest__delivery",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
             .defer(*target.SECRETS, *SmtpProfile.secrets("channel__profile__"))
@@ -120,7 +121,8 @@ class DeliveryAdmin(RecordPage[Delivery]):
     def offers(self, name: str, row: Delivery) -> bool:
         """What can be tried on this status; whether it works is for `operate` to say."""
         if name == "retry":
-            failed = (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
+            failed = [Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD]
+            failed += [] if row.lane_id else [Delivery.Status.DIGESTED]
             return row.status in failed and not why.paused_by(row.subscription)
         return row.status in Delivery.UNFINISHED and (name == "cancel" or row.lane_id is not None)
 
@@ -223,6 +225,8 @@ class DeliveryAdmin(RecordPage[Delivery]):
                 "curl": story.curl(attempts, body),
                 "feedback": row.feedback.order_by("occurred_at", "id")[:MOST_FEEDBACK] if is_email else (),
                 "rendered": body,
+                **story.shown(body),
+                "digest": digest_page.digest_carried_by(row),
                 "is_email": is_email,
                 "subject": story.subject(body.body) if body and is_email else "",
             }

@@ -7,10 +7,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
+from events import ids
 from events.models import Queue
 from notifications.models import Channel, Delivery, Subscription
 
 IN_FLIGHT = "in_flight"
+COLLECTED = "collected"
 MOST_CHOICES = 100
 
 
@@ -21,15 +23,42 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
-        """The statuses, and in flight."""
-        return [(IN_FLIGHT, "In flight"), *((each.value, each.label) for each in Delivery.Status)]
+        """The statuses, in flight, and what waits for a digest."""
+        statuses = [(each.value, each.label) for each in Delivery.Status]
+        return [(IN_FLIGHT, "In flight"), *statuses, (COLLECTED, "Collected")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         """The deliveries of the chosen one."""
         if self.value() == IN_FLIGHT:
             listed = Channel.objects.filter(leased_until__gt=Now()).values_list("in_flight", flat=True)
             return queryset.filter(pk__in=[pk for ids in listed for pk in ids])
+        if self.value() == COLLECTED:
+            return queryset.filter(status=Delivery.Status.HELD, hold_cause=Delivery.HoldCause.COLLECTED)
+        if self.value() == Delivery.Status.HELD:
+            # What waits for a person; the digest's thousands would bury it.
+            return queryset.filter(status=Delivery.Status.HELD).exclude(
+                hold_cause=Delivery.HoldCause.COLLECTED
+            )
         return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class DigestFilter(admin.SimpleListFilter):
+    """What one digest carries; reached from its page, and offered only where it is in use."""
+
+    title = "digest"
+    parameter_name = "digest"
+
+    def lookups(self, request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """The one in use."""
+        chosen = request.GET.get(self.parameter_name, "")
+        return [(chosen, chosen)] if chosen else []
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        """The deliveries in it."""
+        if not self.value():
+            return queryset
+        uid = ids.parse("dlv", self.value() or "")
+        return queryset.filter(collected__digest__delivery__uid=uid) if uid else queryset.none()
 
 
 class QueueFilter(admin.SimpleListFilter):
@@ -77,3 +106,7 @@ class SubscriptionFilter(admin.RelatedFieldListFilter):
         """The choices shown."""
         named = Subscription.objects.order_by("name").values_list("pk", "name")[:MOST_CHOICES]
         return [(str(pk), name) for pk, name in named]
+
+
+# The filters of the delivery log, in the order shown.
+LOG: list[Any] = [StatusFilter, MediumFilter, QueueFilter, ("subscription", SubscriptionFilter), DigestFilter]

@@ -16,6 +16,7 @@ from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscri
 from notifications.parameter_form import ParameterForm
 from smtpprofiles.models import SmtpProfile
 
+from . import digest_page
 from .callout_preview import PreviewPage
 from .trial import SubscriptionTrials
 
@@ -88,7 +89,7 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["state", "deliveries", "preview"]
+    readonly_fields = ["state", "deliveries", "preview", "collected"]
     fieldsets = [
         (None, {"fields": ["subscriber", "name", "is_active", "state", "deliveries"]}),
         (
@@ -108,6 +109,16 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
             {
                 "fields": ["endpoint", "email_template", "profile", "allows_opt_out"],
                 "description": "Add the endpoint first, on its own page: that shows its signing secret.",
+            },
+        ),
+        (
+            "Storm control",
+            {
+                "fields": [("storm_limit", "storm_minutes"), "collected"],
+                "description": "For floods, such as thousands of dormant SIMs found in one night. With at most 10 "
+                "in 60 minutes, the first 10 go out one by one; if 5,000 come, the other 4,990 are one mail with a "
+                "table, or one callout with a list, when the 60 minutes are over. Each recipient gets a digest of "
+                "their own. Nothing is lost, and in an in-order queue nothing overtakes.",
             },
         ),
         (
@@ -173,6 +184,11 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
             return "None yet."
         url = f"{reverse('admin:notifications_delivery_changelist')}?subscription__id__exact={row.pk}"
         return format_html('<a href="{}">Its deliveries</a>', url)
+
+    @admin.display(description="collected now")
+    def collected(self, row: Subscription) -> SafeString | str:
+        """When the next digests are due, with a link to what they will carry."""
+        return digest_page.collected_by(row)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the rows, and say which chosen event types can never come."""

@@ -106,6 +106,8 @@ class SubscriptionSerializer(ModelSerializer):
             "payload_template",
             "on_failure",
             "retry_seconds",
+            "storm_limit",
+            "storm_minutes",
             "is_active",
             "is_paused",
             "filters",
