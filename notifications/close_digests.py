@@ -10,6 +10,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from events import prepared
 from events.prepared import array
@@ -118,7 +119,7 @@ def due(keys: Mapping[int, str]) -> dict[int, Closing]:
     return {row[1]: _closing(row) for row in prepared.run(_DUE, [digest_ids, digest_ids])} if rows else {}
 
 
-def _closing(row: Sequence[object]) -> Closing:
+def _closing(row: Sequence[Any]) -> Closing:
     digest_id, event_id, subscription_id, recipient, in_lane, is_ready, has_any, endpoint_id, profile_id = (
         row[:9]
     )

@@ -117,7 +117,10 @@ def test_in_order_the_digest_comes_after_what_was_before_it_and_before_what_is_a
     assert (last["ordering_key"], last["sequence"]) == ("account:1", 5)
     headers = https_receiver.received[-1].headers
     assert headers["bellwether-skipped"] == "2-4", "in the digest, and not to come by themselves"
-    assert headers["bellwether-previous"] == https_receiver.received[0].headers["webhook-id"]
+    [first] = [
+        each for each in https_receiver.received if each.headers["bellwether-lane"].endswith("account:1")
+    ][:1]
+    assert headers["bellwether-previous"] == first.headers["webhook-id"]
     assert counts() == {"delivered": 4, "digested": 5}
     assert set(Lane.objects.values_list("due_at", "blocked_by")) == {(None, None)}
 
