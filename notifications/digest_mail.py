@@ -85,10 +85,10 @@ def words(content: Content, rows: Table) -> dict[str, Any]:
         ],
         "accounts_more": f"{left:,} more {'account' if left == 1 else 'accounts'}" if left else "",
         "accounts_more_count": f"{content.size - sum(number for _, number in content.accounts):,}",
-        "rows_heading": "All of them" if content.size == len(shown) else f"The first {len(shown):,}",
+        "rows_heading": f"{'All of them' if content.size == len(shown) else f'The first {len(shown):,}'}, times in UTC",
         "rows": [
             {
-                "when": _time(entry.occurred_at),
+                "when": f"{entry.occurred_at:%Y-%m-%d %H:%M}",
                 "what": " · ".join(filter(None, [entry.label if several else "", entry.object]))
                 or entry.label,
                 "account": entry.account_name,

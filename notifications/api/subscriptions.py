@@ -11,6 +11,7 @@ from events.api.base import ConfigViewSet, ModelSerializer
 from events.models import EventType, Queue
 from notifications import vet
 from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.models.subscription import STORM_FAULTS
 
 
 class _PartSerializer(ModelSerializer):
@@ -117,6 +118,10 @@ class SubscriptionSerializer(ModelSerializer):
             "updated_at",
         ]
         validators: list[object] = []
+        extra_kwargs = {
+            name: {"error_messages": dict.fromkeys(("invalid", "null", "min_value", "max_value"), fault)}
+            for name, fault in STORM_FAULTS.items()
+        }
 
     def validate_parameters(self, parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A name is used once."""

@@ -14,9 +14,10 @@ from smtpprofiles.models import SmtpProfile
 from .endpoint import Endpoint
 from .mail import EmailTemplate
 
-AT_LEAST_ONE = MinValueValidator(1, "Write a whole number from 1 on, or leave it empty: no storm control.")
+LIMIT_FAULT = "Write a whole number from 1 on, or leave it empty: no storm control."
 LONGEST_PERIOD = 7 * 24 * 60  # minutes
-_PERIOD_FAULT = f"Write a whole number of minutes from 1 to {LONGEST_PERIOD:,} (a week)."
+PERIOD_FAULT = f"Write a whole number of minutes from 1 to {LONGEST_PERIOD:,} (a week)."
+STORM_FAULTS = {"storm_limit": LIMIT_FAULT, "storm_minutes": PERIOD_FAULT}
 
 
 class Subscription(models.Model):
@@ -89,14 +90,14 @@ class Subscription(models.Model):
         "at most",
         null=True,
         blank=True,
-        validators=[AT_LEAST_ONE],
+        validators=[MinValueValidator(1, LIMIT_FAULT)],
         help_text="How many deliveries go out one by one in each period, to each recipient. What comes beyond is "
         "collected, and goes out as one digest when the period ends. Empty: no storm control.",
     )
     storm_minutes = models.PositiveIntegerField(
         "per period of minutes",
         default=60,
-        validators=[MinValueValidator(1, _PERIOD_FAULT), MaxValueValidator(LONGEST_PERIOD, _PERIOD_FAULT)],
+        validators=[MinValueValidator(1, PERIOD_FAULT), MaxValueValidator(LONGEST_PERIOD, PERIOD_FAULT)],
         help_text="How long a period is: 1 to 10,080 minutes (a week). It begins with the first delivery. "
         "Of no effect without a number above.",
     )
