@@ -115,7 +115,7 @@ def read(delivery_id: int, public_id: str, *, with_data: bool) -> Content:
             f"{_ENTRIES}, {'e.data' if with_data else 'NULL'} {_OF} ORDER BY c.delivery_id LIMIT {MOST}",
             [digest_id],
         )
-        entries = [Entry(*row[:8], _decoded(row[8])) for row in cursor.fetchall()]
+        entries = [Entry(*(*row[:8], _decoded(row[8]))) for row in cursor.fetchall()]
     return Content(
         id=public_id,
         subscription=subscription,

@@ -67,9 +67,10 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
             return 0
         batch = _Batch.read(rows)
         _write(batch, batch.facts)
-        # A digest that has to wait has got a time again.
+        # A digest that has to wait has got a later time.
         cursor.execute(
-            "DELETE FROM events_inboxentry WHERE event_id = ANY(%s) AND due_at IS NULL",
+            """DELETE FROM events_inboxentry
+               WHERE event_id = ANY(%s) AND coalesce(due_at <= clock_timestamp(), true)""",
             [[row[0] for row in rows]],
         )
     return len(rows)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("events", "0004_triggers"),
-        ("notifications", "0010_profiles"),
+        ("notifications", "0011_lane_indexes"),
     ]
 
     operations = [
