@@ -34,7 +34,10 @@ def waits(delivery: Delivery) -> str:
         return f"Collected: it goes out in the digest {digest.delivery.public_id}, which is {state}."
     limit = delivery.subscription.storm_limit
     why = f": its subscription sends at most {limit:,} in a period one by one" if limit else ""
-    return f"Collected for the digest due at {_time(digest.due_at)}{why}. Retry sends it alone, now."
+    lane = delivery.lane
+    is_behind = lane is not None and lane.next_sequence < (delivery.sequence or 0)
+    when = "once what is before it in its lane has gone" if is_behind else "now"
+    return f"Collected for the digest due at {_time(digest.due_at)}{why}. Retry sends it alone, {when}."
 
 
 def becomes(delivery: Delivery, at: str) -> str:

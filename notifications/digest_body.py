@@ -1,12 +1,13 @@
 """A digest as a callout: the standard envelope around counts and a list of its events."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from events import ids
 
-from . import envelope
+from . import envelope, payload_template
 from .digest_content import Content, Entry
 from .envelope import Wording, timestamp
 from .fetch import Claimed
@@ -17,19 +18,37 @@ MAX_LIST = 448 * 1024  # bytes: receivers are asked to accept bodies of 512 KB
 
 
 class _Plain:
-    """What a subscription's callouts say, as far as a digest can: no template, no values of one event."""
+    """What a subscription's callouts say, as far as a digest can: a template made for it, no values of one event."""
 
     def __init__(self, wording: Wording) -> None:
         self.queue = wording.queue
-        self.payload_template = ""
+        own = wording.payload_template
+        self.payload_template = own if own and payload_template.digest_names(own) else ""
         self.parameters: tuple[Given, ...] = tuple(
             each for each in wording.parameters if each.is_secret or each.source == Parameter.Source.STATIC
         )
 
 
-def compose(claimed: Claimed, wording: Wording, content: Content) -> tuple[str, Pairs, Pairs]:
-    """Return body, headers and query of the callout."""
-    return envelope.compose(replace(claimed, data=data(content)), _Plain(wording), {})
+def compose(
+    claimed: Claimed, wording: Wording, content: Content, context: Mapping[str, Any]
+) -> tuple[str, Pairs, Pairs]:
+    """Return body, headers and query of the callout; a payload template that names `digest.…` makes the body."""
+    said = {**context, payload_template.DIGEST: values(content)}
+    return envelope.compose(replace(claimed, data=data(content)), _Plain(wording), said)
+
+
+def values(content: Content) -> dict[str, Any]:
+    """Return what payload templates see as `digest`."""
+    return {
+        "id": content.id,
+        "subject": content.subject,
+        "count": content.size,
+        "sent_singly": content.passed,
+        "subscription": content.subscription,
+        "from": timestamp(content.opened_at),
+        "until": timestamp(content.until),
+        "all": content.list_url,
+    }
 
 
 def data(content: Content) -> str:

@@ -95,6 +95,14 @@ class Content:
     entries: list[Entry]
 
     @property
+    def subject(self) -> str:
+        """What it is, in a line: 4,990 more: Dormant SIM."""
+        label = self.types[0][1] if self.types else "nothing"
+        others = len(self.types) - 1
+        more = f" and {others} other {'kind' if others == 1 else 'kinds'}" if others > 0 else ""
+        return f"{self.size:,} more: {label}{more}"
+
+    @property
     def list_url(self) -> str:
         """Where a program finds all of it."""
         return f"{settings.BASE_URL}/api/v1/deliveries/?digest={self.id}"

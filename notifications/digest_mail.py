@@ -63,16 +63,13 @@ def compose(
 
 def words(content: Content, rows: Table) -> dict[str, Any]:
     """Return the values that the mail is made of."""
-    label = content.types[0][1] if content.types else "nothing"
-    others = len(content.types) - 1
-    kinds = label if not others else f"{label} and {others} other {'kind' if others == 1 else 'kinds'}"
     names = {entry.account: entry.account_name for entry in content.entries}
     left = content.account_count - len(content.accounts)
     shown = content.entries[:SHOWN]
-    several = others > 0
+    several = len(content.types) > 1
     return {
-        "subject": f"{content.size:,} more: {kinds}",
-        "heading": f"{content.size:,} more: {kinds}",
+        "subject": content.subject,
+        "heading": content.subject,
         "count": f"{content.size:,}",
         "subscription": content.subscription,
         "from": _time(content.opened_at),

@@ -65,6 +65,20 @@ def finish() -> int:
     return total
 
 
+def remind() -> int:
+    """Give digests that have lost their place in the inbox another one; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO events_inboxentry (event_id, due_at)
+               SELECT g.event_id, g.due_at FROM notifications_digest g
+               WHERE g.event_id IS NOT NULL AND g.delivery_id IS NULL
+                 AND NOT EXISTS (SELECT FROM events_inboxentry i WHERE i.event_id = g.event_id)
+                 AND NOT EXISTS (SELECT FROM events_quarantinedevent q WHERE q.event_id = g.event_id)
+               ON CONFLICT DO NOTHING"""
+        )
+        return cursor.rowcount
+
+
 def _next(seen: list[int]) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(_ENDED, [seen])

@@ -97,7 +97,7 @@ def _digest(
 ) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     content = digest_content.read(claimed.id, public_id, with_data=bool(claimed.recipient))
     if not claimed.recipient:
-        return digest_body.compose(claimed, notification, content)
+        return digest_body.compose(claimed, notification, content, tokens(claimed, now=now))
     text = digest_mail.compose(
         notification,
         sender,

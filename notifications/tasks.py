@@ -37,6 +37,7 @@ def _go_on() -> None:
 
 def go_on() -> int:
     """Take back what was held for a pause that is over or went out in a digest, should nobody have come so far."""
+    finish_digests.remind()
     return parking.go_on() + finish_digests.finish()
 
 

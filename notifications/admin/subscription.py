@@ -128,7 +128,9 @@ class SubscriptionAdmin(SubscriptionTrials, PreviewPage[Subscription], PausableP
                 "description": "For receivers that dictate their own JSON, such as chat tools. Write the whole body: "
                 '{"text": "Invoice {{ invoice.number }}", "event": {{ data }}}. Values are escaped for JSON; '
                 "{{ value | json }} writes a whole value with its quotes, {{ data }} the payload byte for byte, "
-                "{{ parameters.NAME }} a parameter placed in the body.",
+                "{{ parameters.NAME }} a parameter placed in the body. With storm control, {% if digest.count %} is "
+                "true for a digest, which has digest.subject, .count, .sent_singly, .subscription, .from, .until, "
+                ".all and .id; a template that names none of them leaves digests to the standard body.",
             },
         ),
     ]

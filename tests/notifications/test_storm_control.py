@@ -1,10 +1,12 @@
 """Storm control: the first few of a period go out one by one, the others in one digest, and nothing is lost."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import Now
@@ -13,10 +15,11 @@ from standardwebhooks import Webhook
 
 from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
-from notifications import finish_digests, operate
+from notifications import finish_digests, operate, vet
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Collected, Delivery, Digest, Lane
+from notifications.models import Collected, Delivery, Digest, Lane, Parameter
+from notifications.tasks import go_on
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -246,6 +249,61 @@ def test_what_a_digest_carries_says_so_whatever_becomes_of_it(storm, catalog, ht
     assert operate.retry([Digest.objects.get().delivery_id], NOBODY).done == 1
     assert run() == 1
     assert counts() == {"delivered": 4, "digested": 1}
+
+
+def test_a_receiver_that_dictates_its_json_gets_digests_in_its_own_words_or_in_ours(
+    storm, catalog, https_receiver
+):
+    Parameter.objects.create(subscription=storm, name="tenant", value="7", source="static", placement="query")
+    Parameter.objects.create(subscription=storm, name="number", value="invoice.number", placement="query")
+    own = (
+        '{"text": "{% if digest.count %}{{ digest.subject }} ({{ digest.count }})'
+        '{% else %}{{ invoice.number }}{% endif %}"'
+        ', "raw": {{ data }}}'
+    )
+    received = []
+    for template in (own, '{"text": "{{ invoice.number }}"}'):
+        storm.payload_template = template
+        storm.save()
+        post(catalog, count=5)
+        assert run() == 3
+        end_periods()
+        assert run() == 1
+        received.append(https_receiver.received[-1])
+    said, standard = (json.loads(each.body) for each in received)
+    assert (said["text"], said["raw"]["count"]) == ("2 more: Invoice Posted (2)", 2)
+    assert (standard["type"], standard["data"]["count"]) == ("digest", 2)
+    assert {each.path for each in received} == {"/hook?tenant=7"}, "a digest has no invoice.number"
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        (
+            '{"text": "{{ digest.total }}"}',
+            "names “digest.total”. Of a digest there are: digest.id, digest.subject",
+        ),
+        (
+            '{"text": "x" {% if digest.count %}, {{ digest.subject }}{% endif %}}',
+            "With a sample digest: it makes no JSON",
+        ),
+    ],
+)
+def test_a_payload_template_is_tried_with_a_digest_where_it_names_one(template, fault, storm):
+    storm.payload_template = template
+    with pytest.raises(ValidationError, match=re.escape(fault)):
+        vet.check_subscription(storm, event_types=storm.queue.event_types.all())
+
+
+def test_a_digest_that_lost_its_place_in_the_inbox_gets_another(storm, catalog, https_receiver):
+    post(catalog, count=5)
+    assert run() == 3
+    InboxEntry.objects.all().delete()
+    Digest.objects.update(due_at=Now() - timedelta(seconds=1))
+    assert run() == 0
+    assert go_on() == 0
+    assert run() == 1
+    assert counts() == {"delivered": 4, "digested": 2}
 
 
 def test_without_storm_control_nothing_looks_at_digests_but_the_worker_that_ends_one(catalog, https_receiver):
