@@ -1,7 +1,6 @@
 """A digest as a table for a spreadsheet: CSV in UTF-8, bounded, in which no cell is a formula."""
 
 import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,21 +28,30 @@ class Table:
 
 def table(entries: Sequence[Entry], tokens: Sequence[str]) -> Table:
     """Return a row for each event with the values of these tokens, up to the limits."""
-    lines = ["\ufeff", _line([*COLUMNS, *tokens])]  # without the mark, Excel reads it in its own code page
-    room = MAX_BYTES - sum(len(each.encode()) for each in lines)
+    lines = _Lines()
+    lines.write("\ufeff")  # without it, Excel reads the file in its own code page
+    writer = csv.writer(lines)
+    writer.writerow([*COLUMNS, *tokens])
+    rows = 0
     for entry in entries[:MOST_ROWS]:
-        line = _line([cell(value) for value in _values(entry, tokens)])
-        room -= len(line.encode())
-        if room < 0:
+        writer.writerow([cell(value) for value in _values(entry, tokens)])
+        if lines.size > MAX_BYTES:
+            lines.taken.pop()
             break
-        lines.append(line)
-    return Table(text="".join(lines), rows=len(lines) - 2)
+        rows += 1
+    return Table(text="".join(lines.taken), rows=rows)
 
 
-def _line(cells: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
+class _Lines:
+    """What a CSV writer writes, with its length in UTF-8."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.size = 0
+
+    def write(self, line: str) -> None:
+        self.taken.append(line)
+        self.size += len(line.encode())
 
 
 def _values(entry: Entry, tokens: Sequence[str]) -> list[Any]:
