@@ -25,7 +25,6 @@ SHOWN = 20  # events in the mail itself
 _HERE = Path(__file__).parent
 # What every row says already, or what is no part of the payload.
 _NO_COLUMNS = frozenset(["event", "owner", "now", "account.id"])
-_SUBJECT = "{{ digest.subject }}"
 
 
 def compose(
@@ -38,27 +37,22 @@ def compose(
     recipient: str,
     now: datetime,
 ) -> str:
-    """Return the RFC 5322 message, in the layout of the subscription's own template where that is possible."""
+    """Return the RFC 5322 message, in the layout of the subscription's own template, else in the product's."""
     rows = table(content.entries, _columns(notification.letter, content))
-    attachment = Attachment(name=_file_name(content), content_type="text/csv", text=rows.text)
-    said = {**context, "digest": words(content, rows)}
-    layout = EmailLayout.objects.filter(templates__subscriptions=subscription_id).first()
-    for each in (layout, None):
-        try:
-            return mail.compose(
-                replace(notification, letter=_letter(each), fault=""),
-                sender,
-                said,
-                recipient=recipient,
-                public_id=content.id,
-                now=now,
-                attachments=[attachment],
-            )
-        except (liquid.TemplateFault, ValidationError):
-            # A layout may use tokens that a digest has not.
-            if each is None:
-                raise
-    raise AssertionError("the last layout is the product's own")
+    layout = EmailLayout.objects.filter(templates__subscriptions=subscription_id).first() or standard()
+    try:
+        letter = assemble.letter_of(_template(), layout=layout, variants=[])
+    except ValidationError as error:
+        raise liquid.TemplateFault(" ".join(error.messages)) from error
+    return mail.compose(
+        replace(notification, letter=letter, fault=""),
+        sender,
+        {**context, "digest": words(content, rows)},
+        recipient=recipient,
+        public_id=content.id,
+        now=now,
+        attachments=[Attachment(name=_file_name(content), content_type="text/csv", text=rows.text)],
+    )
 
 
 def words(content: Content, rows: Table) -> dict[str, Any]:
@@ -137,12 +131,8 @@ def _columns(letter: Letter | None, content: Content) -> Sequence[str]:
     return list(dict.fromkeys(name for name, group, code in rows if group == code.partition(".")[0]))
 
 
-def _letter(layout: EmailLayout | None) -> Letter:
-    html, text = _sources()
-    template = EmailTemplate(subject=_SUBJECT, html=html, text=text, locale="en-US")
-    return assemble.letter_of(template, layout=layout or standard(), variants=[])
-
-
 @lru_cache(maxsize=1)
-def _sources() -> tuple[str, str]:
-    return (_HERE / "digest.html").read_text("utf-8"), (_HERE / "digest.txt").read_text("utf-8")
+def _template() -> EmailTemplate:
+    """Return the words of every digest, not saved."""
+    html, text = ((_HERE / name).read_text("utf-8") for name in ("digest.html", "digest.txt"))
+    return EmailTemplate(subject="{{ digest.subject }}", html=html, text=text, locale="en-US")

@@ -76,7 +76,7 @@ def remind() -> int:
                  AND NOT EXISTS (SELECT FROM events_quarantinedevent q WHERE q.event_id = g.event_id)
                ON CONFLICT DO NOTHING"""
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _next(seen: list[int]) -> int | None:
