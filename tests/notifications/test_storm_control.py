@@ -16,11 +16,18 @@ from standardwebhooks import Webhook
 from events.models import Event, InboxEntry, QuarantinedEvent
 from events.publish import publish
 from notifications import finish_digests, operate, vet
+from notifications.collect import KEY
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Collected, Delivery, Digest, Lane, Parameter
+from notifications.models import Collected, Delivery, Digest, Lane, Parameter, Recipient, Suppression
+from notifications.suppress import suppress
 from notifications.tasks import go_on
-from tests.factories import QueueFactory, WebhookSubscriptionFactory
+from tests.factories import (
+    EmailSubscriptionFactory,
+    QueueFactory,
+    SmtpProfileFactory,
+    WebhookSubscriptionFactory,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOBODY = AnonymousUser()
@@ -304,6 +311,48 @@ def test_a_digest_that_lost_its_place_in_the_inbox_gets_another(storm, catalog, 
     assert go_on() == 0
     assert run() == 1
     assert counts() == {"delivered": 4, "digested": 2}
+
+
+def test_a_pause_holds_the_digest_as_it_holds_any_delivery(ordered, catalog, https_receiver):
+    post(catalog, count=4)
+    assert run() == 2
+    ordered.is_paused = True
+    ordered.save()
+    end_periods()
+    assert run() == 0
+    carrier = Digest.objects.get(delivery__isnull=False).delivery
+    assert (carrier.status, carrier.hold_cause) == ("held", "paused")
+    ordered.is_paused = False
+    ordered.save()
+    assert go_on() == 1
+    assert run() == 1
+    assert counts() == {"delivered": 3, "digested": 2}
+
+
+def test_an_address_that_is_suppressed_meanwhile_gets_no_digest(catalog, smtp_sink):
+    SmtpProfileFactory()
+    subscription = EmailSubscriptionFactory(queue=QueueFactory(is_ordered=True), storm_limit=1)
+    Recipient.objects.create(subscription=subscription, address="noc@example.com")
+    post(catalog, count=3)
+    assert run() == 2
+    suppress("ops@example.com", reason=Suppression.Reason.MANUAL)
+    post(catalog, count=1)
+    fan_out()
+    end_periods()
+    assert run() == 1
+    assert [mail.parsed()["To"] for mail in smtp_sink.mails][2:] == ["noc@example.com"]
+    assert smtp_sink.mails[-1].parsed()["Subject"] == "3 more: Invoice Posted"
+    assert counts() == {"delivered": 3, "cancelled": 2, "suppressed": 1, "digested": 3}
+
+
+def test_an_event_with_the_key_of_the_lanes_of_digests_is_sent_by_itself(ordered, catalog, https_receiver):
+    post(catalog, count=3)
+    for _ in range(3):
+        publish("invoice.posted", catalog["invoice.posted"].sample, ordering_key=KEY)
+    assert run() == 5
+    end_periods()
+    assert run() == 1
+    assert counts() == {"delivered": 6, "digested": 1}
 
 
 def test_without_storm_control_nothing_looks_at_digests_but_the_worker_that_ends_one(catalog, https_receiver):
