@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from events.ids import uuid7
 
-from . import breaker, circuits, judge, ration, refused_address
+from . import breaker, circuits, finish_digests, judge, ration, refused_address
 from .breaker import DISABLED, Answer
 from .claim import Lease
+from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
 from .pause import pause, stop_at_fault
@@ -147,6 +148,8 @@ class Books:
             ration.give_back(+self._unused)
         self._unused.clear()
         refused_address.follow(results)
+        if any(result.claimed.ordering_key == KEY for result in results):
+            finish_digests.finish()
 
     def _tell_circuits(self) -> None:
         """Write down how ailing destinations fare; disable those that have failed for days."""

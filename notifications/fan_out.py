@@ -16,9 +16,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from events.models import Event, QuarantinedEvent, Route
 
-from . import deliveries, plans
+from . import close_digests, deliveries, plans
+from .close_digests import Closing
+from .collect import collect
 from .excluded import exclude
-from .match import Fact, Plan, recipients, wants
+from .match import Fact, Limit, Plan, recipients, wants
 from .selection import Profiles
 
 log = structlog.get_logger(__name__)
@@ -65,7 +67,12 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
             return 0
         batch = _Batch.read(rows)
         _write(batch, batch.facts)
-        cursor.execute("DELETE FROM events_inboxentry WHERE event_id = ANY(%s)", [[row[0] for row in rows]])
+        # A digest that has to wait has got a later time.
+        cursor.execute(
+            """DELETE FROM events_inboxentry
+               WHERE event_id = ANY(%s) AND coalesce(due_at <= clock_timestamp(), true)""",
+            [[row[0] for row in rows]],
+        )
     return len(rows)
 
 
@@ -84,6 +91,8 @@ class _Batch:
     facts: list[Fact]
     plans: dict[int, list[Plan]]  # by queue
     profiles: Profiles
+    limits: dict[int, Limit]  # by subscription, of those under storm control
+    closings: dict[int, Closing]  # by event, of digests whose period is over
 
     @classmethod
     def read(cls, rows: list[Row]) -> "_Batch":
@@ -111,10 +120,16 @@ class _Batch:
             for event_id, type_id, operation, key, queue_id, _ in rows
         ]
         has_mail = any(plan.is_email for queue in by_queue.values() for plan in queue)
-        return cls(facts, by_queue, Profiles.read() if has_mail else Profiles())
+        limits = {
+            plan.subscription_id: plan.limit for queue in by_queue.values() for plan in queue if plan.limit
+        }
+        closings = close_digests.due({row[0]: row[3] for row in rows})
+        return cls(facts, by_queue, Profiles.read() if has_mail else Profiles(), limits, closings)
 
     def drafts(self, fact: Fact) -> list[deliveries.Draft]:
         """Return the deliveries that one event becomes."""
+        if closing := self.closings.get(fact.id):
+            return [closing.draft] if closing.draft else []
         found = []
         for queue_id in sorted(fact.queue_ids):
             for plan in self.plans.get(queue_id, []):
@@ -174,7 +189,13 @@ def _write(batch: _Batch, facts: list[Fact]) -> None:
     """Write the deliveries of these events; on a fault, halve until the guilty event stands alone."""
     try:
         with transaction.atomic():
-            deliveries.write(exclude([draft for fact in facts for draft in batch.drafts(fact)]))
+            drafts = exclude([draft for fact in facts for draft in batch.drafts(fact)])
+            deliveries.write(drafts)
+            if batch.closings:
+                closings = [batch.closings[fact.id] for fact in facts if fact.id in batch.closings]
+                close_digests.close(closings)
+            if batch.limits:
+                collect([draft for draft in drafts if draft.event_id not in batch.closings], batch.limits)
     except (OperationalError, InterfaceError):
         raise  # the database's trouble, not an event's: everything stays in the inbox
     except Exception as error:

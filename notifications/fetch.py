@@ -31,7 +31,7 @@ class Claimed:
     attempt_count: int
     crash_count: int
     created_at: datetime
-    # The last one of its lane that was sent or will be; skipped and cancelled ones do not count.
+    # The last one of its lane that was sent or will be; skipped, cancelled and digested ones do not count.
     previous_uid: UUID | None
     previous_sequence: int | None
     body: str | None  # None: not rendered yet
@@ -122,13 +122,13 @@ LEFT JOIN work w ON w.claimed_by = held.id
 LEFT JOIN LATERAL (
   (SELECT p.uid, p.sequence FROM notifications_delivery p
    WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
-     AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+     AND p.status NOT IN ('skipped', 'cancelled', 'dead', 'digested')
    ORDER BY p.sequence DESC LIMIT 1)
   UNION ALL
   -- Or it is on its way again, in the lane of a replay.
   (SELECT p.uid, p.sequence FROM notifications_lane r JOIN notifications_delivery p ON p.lane_id = r.id
    WHERE w.is_first AND r.home_id = w.lane_id AND p.sequence < w.sequence
-     AND p.status NOT IN ('skipped', 'cancelled', 'dead')
+     AND p.status NOT IN ('skipped', 'cancelled', 'dead', 'digested')
    ORDER BY p.sequence DESC LIMIT 1)
   ORDER BY sequence DESC LIMIT 1) p ON true
 LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at

@@ -11,6 +11,7 @@ from events.admin.typed import BaseInlineFormSet, ModelForm
 
 from . import repoint, vet, vet_callout
 from .models import Filter, Parameter, Recipient, Subscription
+from .models.subscription import STORM_FAULTS
 from .tokens import Offer
 
 MOST_PER_MINUTE = 600_000
@@ -87,6 +88,8 @@ class SubscriptionForm(ModelForm[Subscription]):
             "payload_template",
             "on_failure",
             "retry_seconds",
+            "storm_limit",
+            "storm_minutes",
             "is_active",
         ]
         help_texts = {
@@ -95,6 +98,10 @@ class SubscriptionForm(ModelForm[Subscription]):
             "queue": "Where its events come through: in order per account, or not, as its page says. "
             "An event type's page says which queues it flows into.",
             "on_failure": "Whoever skips leaves a gap, of which the receiver is told.",
+        }
+        error_messages = {
+            name: dict.fromkeys(("invalid", "required", "min_value", "max_value"), fault)
+            for name, fault in STORM_FAULTS.items()
         }
         widgets = {
             "payload_template": forms.Textarea(

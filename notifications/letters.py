@@ -7,6 +7,7 @@ asks for it.
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,13 @@ def _installed_before() -> list[str]:
 def _layout() -> EmailLayout:
     layout, _ = EmailLayout.objects.get_or_create(
         name=LAYOUT,
-        defaults={
-            "html": (_HERE / "letters.html").read_text("utf-8"),
-            "text": "{{ content }}\n{{ owner.name }}\n" + _SEES_OFF,
-        },
+        defaults={"html": standard().html, "text": standard().text},
     )
     return layout
+
+
+@lru_cache(maxsize=1)
+def standard() -> EmailLayout:
+    """Return the layout that comes with the product, not saved."""
+    html = (_HERE / "letters.html").read_text("utf-8")
+    return EmailLayout(name=LAYOUT, html=html, text="{{ content }}\n{{ owner.name }}\n" + _SEES_OFF)

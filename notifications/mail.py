@@ -1,6 +1,6 @@
 """The complete message of an email notification, in seven-bit text that is sent as it is at every try."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -39,6 +39,7 @@ def compose(
     recipient: str,
     public_id: str,
     now: datetime,
+    attachments: Sequence[mime.Attachment] = (),
 ) -> str:
     """Return the RFC 5322 message. Raises liquid.TemplateFault, or ValueError for an impossible address."""
     if notification.letter is None:
@@ -61,7 +62,7 @@ def compose(
         headers.append(("Reply-To", mime.mailbox(sender.reply_to)))
     text = liquid.render(words.text, values, kind="text")
     html = liquid.render(words.html, values, kind="html") if words.html else ""
-    return mime.write(headers, text=text, html=html)
+    return mime.write(headers, text=text, html=html, attachments=attachments)
 
 
 # A look takes some dozens of deliveries at one moment.

@@ -34,6 +34,14 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Storm control: to each recipient at most so many deliveries in so many minutes, one by one."""
+
+    deliveries: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A subscription as fan-out needs it, read once for a batch of events."""
 
@@ -47,6 +55,7 @@ class Plan:
     profile_id: int | None  # email: the subscription's own profile
     addresses: tuple[str, ...]
     address_tokens: tuple[str, ...]
+    limit: Limit | None = None
 
     @property
     def is_email(self) -> bool:

@@ -4,9 +4,11 @@ Python's own email package takes two milliseconds for it, most of a mail's whole
 written here; a header that is not (letters outside ASCII, a name with quotes) is left to that package.
 """
 
+import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -18,22 +20,53 @@ from smtpprofiles.addresses import envelope_address
 _PLAIN = re.compile(r"[\x20-\x7e]{0,900}")
 # What a quoted-printable part can never contain, as = is written =3D there.
 _BOUNDARY = "=_bellwether_of_parts"
+_AROUND = "=_bellwether_of_files"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 
 
-def write(headers: Iterable[tuple[str, str]], *, text: str, html: str = "") -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file of text that goes with a mail; its name is in ASCII, without quotes."""
+
+    name: str
+    content_type: str
+    text: str
+
+
+def write(
+    headers: Iterable[tuple[str, str]], *, text: str, html: str = "", attachments: Sequence[Attachment] = ()
+) -> str:
     """Return the RFC 5322 text of these headers and parts, with CRLF line ends.
 
     A header's value is taken as it is: a line break in it is a ValueError.
     """
     lines = [header(name, value) for name, value in headers]
     lines.append("MIME-Version: 1.0\r\n")
+    if not attachments:
+        return "".join(lines) + _body(text, html)
+    parts = [_body(text, html), *(_attached(each) for each in attachments)]
+    return "".join(lines) + _several("mixed", _AROUND, parts)
+
+
+def _body(text: str, html: str) -> str:
     if not html:
-        return f"{''.join(lines)}{_part('plain', text)}"
-    lines.append(f'Content-Type: multipart/alternative;\r\n boundary="{_BOUNDARY}"\r\n\r\n')
-    lines += [f"--{_BOUNDARY}\r\n{part}" for part in (_part("plain", text), _part("html", html))]
-    return f"{''.join(lines)}--{_BOUNDARY}--\r\n"
+        return _part("plain", text)
+    return _several("alternative", _BOUNDARY, [_part("plain", text), _part("html", html)])
+
+
+def _several(subtype: str, boundary: str, parts: Iterable[str]) -> str:
+    inside = "".join(f"--{boundary}\r\n{part}" for part in parts)
+    return f'Content-Type: multipart/{subtype};\r\n boundary="{boundary}"\r\n\r\n{inside}--{boundary}--\r\n'
+
+
+def _attached(file: Attachment) -> str:
+    coded = base64.encodebytes(file.text.encode()).decode("ascii").replace("\n", "\r\n")
+    return (
+        f'Content-Type: {file.content_type}; charset="utf-8"\r\n'
+        f'Content-Disposition: attachment; filename="{file.name}"\r\n'
+        f"Content-Transfer-Encoding: base64\r\n\r\n{coded}"
+    )
 
 
 def header(name: str, value: str) -> str:

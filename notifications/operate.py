@@ -14,6 +14,7 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from psycopg.errors import DeadlockDetected
 
+from . import finish_digests, membership
 from .audit import Actor, record
 from .grip import Grip
 from .models import Delivery
@@ -41,7 +42,7 @@ class Report:
 
 
 def retry(delivery_ids: Iterable[int], actor: Actor, reason: str = "") -> Report:
-    """Send held, dead or waiting deliveries now; one that blocks its lane unblocks it.
+    """Send held, dead or waiting deliveries now, and alone what was for a digest; unblock lanes that they block.
 
     It costs no step of the schedule: a failure takes the step again that the last one took.
     """
@@ -92,8 +93,11 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
     grip = Grip.of(ids)
     done = []
     rows = Delivery.objects.select_for_update(of=["self"]).select_related("subscription__queue")
-    for delivery in rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"):
-        if refusal := _refusal(verb, delivery, grip):
+    found = list(rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"))
+    collected = [each.pk for each in found if each.hold_cause == Cause.COLLECTED]
+    bound = membership.bound(collected)
+    for delivery in found:
+        if refusal := _refusal(verb, delivery, grip, bound):
             refused[refusal] += 1
             continue
         done.append(delivery)
@@ -101,34 +105,38 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
             grip.block_lane(delivery)
         else:
             grip.free_lane(delivery, passes=verb in {"skip", "cancel"})
+    if collected:
+        membership.take_out([delivery.pk for delivery in done])
     change(verb, Delivery.objects.filter(pk__in=[delivery.pk for delivery in done]))
     grip.write()
     record(actor, f"delivery.{verb}", [delivery.public_id for delivery in done], reason)
     if done:
         transaction.on_commit(partial(nudge), robust=True)
+        transaction.on_commit(finish_digests.finish, robust=True)  # one of them may be a digest
     return Report(done=len(done), refused=dict(refused))
 
 
-def _refusal(verb: Verb, delivery: Delivery, grip: Grip) -> str:
+def _refusal(verb: Verb, delivery: Delivery, grip: Grip, bound: Mapping[int, str]) -> str:
     """Return why the verb cannot be done to this delivery; empty if it can."""
     status = Status(delivery.status)
     if delivery.pk in grip.in_flight:
         return "in flight: its result is on its way"
+    if digest := bound.get(delivery.pk):
+        return f"it goes out in the digest {digest}: operate that one"
     if verb == "retry":
         return _retry_refusal(delivery, status, grip)
     if status not in Delivery.UNFINISHED or (verb == "hold" and status == Status.HELD):
         return f"already {status.label.lower()}"
     if verb == "release":
         return _release_refusal(delivery, status)
-    if verb == "skip" and not delivery.lane_id:
-        return "not in a lane, so nothing waits behind it: cancel it"
-    return ""
+    is_loose = verb == "skip" and not delivery.lane_id
+    return "not in a lane, so nothing waits behind it: cancel it" if is_loose else ""
 
 
 def _retry_refusal(delivery: Delivery, status: Delivery.Status, grip: Grip) -> str:
     if status == Status.PENDING:
         return "not tried yet: it is sent when its turn comes"
-    if status not in (Status.RETRYING, Status.HELD, Status.DEAD):
+    if status not in (Status.RETRYING, Status.HELD, Status.DEAD, Status.DIGESTED):
         again = ": replay it to send it again" if status in (Status.DELIVERED, Status.SKIPPED) else ""
         return f"already {status.label.lower()}{again}"
     lane = grip.lane_of(delivery)
@@ -158,7 +166,7 @@ def change(verb: Verb, deliveries: QuerySet[Delivery], *, cause: str = Cause.OPE
             # A try that a person asks for is not one of the schedule's.
             deliveries.update(attempt_count=Greatest(F("attempt_count") - 1, 0))
             deliveries.filter(status=Status.RETRYING).update(due_at=Now())
-            deliveries.filter(status__in=[Status.HELD, Status.DEAD]).update(
+            deliveries.filter(status__in=[Status.HELD, Status.DEAD, Status.DIGESTED]).update(
                 status=Status.PENDING, hold_cause="", due_at=Now(), settled_at=None
             )
         case "hold":

@@ -16,7 +16,18 @@ from .data_source import DataSource, complete
 from .liquid_json import Exact
 from .tokens import Offer, refuse_illegal
 
-DATA, PARAMETERS = "data", "parameters"
+DATA, PARAMETERS, DIGEST = "data", "parameters", "digest"
+# What they see of a digest, with a sample; of a single event nothing.
+DIGESTS: Mapping[str, Any] = {
+    "id": "dlv_019aabcd5e707c118d3e2f4a5b6c7d8e",
+    "subject": "4,990 more: Dormant SIM",
+    "count": 4990,
+    "sent_singly": 10,
+    "subscription": "Dormant SIMs",
+    "from": "2026-11-22T06:00:04Z",
+    "until": "2026-11-22T07:00:04Z",
+    "all": "https://bellwether.example.com/api/v1/deliveries/?digest=dlv_…",
+}
 # Two texts that no filter makes the same of.
 SECRET, _OTHER_SECRET = "a secret text", "Quite Another One"
 _AROUND = 30  # characters shown before and after what is wrong
@@ -46,8 +57,13 @@ def tokens(template: str) -> set[str]:
     return {
         name.removeprefix(f"{DATA}.")
         for name in liquid.names(template)
-        if name != DATA and name.partition(".")[0] != PARAMETERS
+        if name != DATA and name.partition(".")[0] not in (PARAMETERS, DIGEST)
     }
+
+
+def digest_names(template: str) -> set[str]:
+    """Return what a template names of digests; one that names nothing of them is for single events only."""
+    return {name for name in liquid.names(template) if name.partition(".")[0] == DIGEST}
 
 
 def check(
@@ -67,6 +83,7 @@ def check(
     used = {name.partition(".")[2] for name in liquid.names(template) if name.partition(".")[0] == PARAMETERS}
     if parameters is not None:
         _check_parameters(template, parameters)
+    _check_digest(template, {**dict.fromkeys(used, "1"), **(parameters or {})})
     for event_type in offered.event_types:
         sample = json.dumps(event_type.sample, ensure_ascii=False)
         context = {**event_type.sample, **sample_core(offered, event_type.code)}
@@ -86,6 +103,20 @@ def check(
             raise ValidationError(
                 f"With the sample payload of {event_type.code}: {fault}", code="liquid"
             ) from fault
+
+
+def _check_digest(template: str, parameters: Mapping[str, str]) -> None:
+    """Raise a ValidationError for a template that names what digests have not, or makes no JSON of one."""
+    named = digest_names(template)
+    if unknown := sorted(named - {f"{DIGEST}.{each}" for each in DIGESTS}):
+        known = ", ".join(f"{DIGEST}.{each}" for each in DIGESTS)
+        raise ValidationError(f"The payload template names “{unknown[0]}”. Of a digest there are: {known}.")
+    if named:
+        context = {DIGEST: dict(DIGESTS), "event": {"type": "digest", "label": "Digest"}}
+        try:
+            render(template, context, DataSource({}, ""), data="{}", parameters=parameters)
+        except liquid.TemplateFault as fault:
+            raise ValidationError(f"With a sample digest: {fault}", code="liquid") from fault
 
 
 def _check_parameters(template: str, names: Collection[str]) -> None:

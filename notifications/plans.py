@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from events import prepared
 from events.prepared import array
 
-from .match import Condition, Plan
+from .match import Condition, Limit, Plan
 
 _LOAD = """
 SELECT s.id, s.queue_id, q.is_ordered, s.on_create, s.on_update, s.on_delete, s.endpoint_id, s.profile_id,
@@ -22,7 +22,8 @@ SELECT s.id, s.queue_id, q.is_ordered, s.on_create, s.on_update, s.on_delete, s.
            JOIN {members} m ON m.group_id = r.group_id JOIN {users} u ON u.id = m.{user}
            WHERE r.subscription_id = s.id AND u.is_active AND u.email <> '' ORDER BY r.id, u.id),
   ARRAY(SELECT r.token FROM notifications_recipient r
-        WHERE r.subscription_id = s.id AND r.token <> '' ORDER BY r.id)
+        WHERE r.subscription_id = s.id AND r.token <> '' ORDER BY r.id),
+  s.storm_limit, s.storm_minutes
 FROM notifications_subscription s
 JOIN events_queue q ON q.id = s.queue_id
 JOIN events_subscriber b ON b.id = s.subscriber_id
@@ -51,7 +52,7 @@ def _statement() -> str:
 
 def _plan(row: Sequence[Any]) -> Plan:
     pk, queue_id, is_ordered, *operations, endpoint_id, profile_id = row[:8]
-    type_ids, conditions, addresses, tokens = row[8:]
+    type_ids, conditions, addresses, tokens, storm_limit, storm_minutes = row[8:]
     wanted = zip(_OPERATIONS, operations, strict=True)
     return Plan(
         subscription_id=pk,
@@ -67,4 +68,5 @@ def _plan(row: Sequence[Any]) -> Plan:
         profile_id=profile_id,
         addresses=tuple(addresses),
         address_tokens=tuple(tokens),
+        limit=Limit(deliveries=storm_limit, minutes=storm_minutes) if storm_limit else None,
     )

@@ -13,7 +13,8 @@ from django.conf import settings
 
 from events import ids, prepared
 
-from . import envelope, liquid, mail, secret_values
+from . import digest_body, digest_content, digest_mail, envelope, liquid, mail, secret_values
+from .collect import CODE
 from .destinations import Notification, Sender
 from .fetch import Claimed
 from .parameters import ParameterFault
@@ -85,6 +86,8 @@ def _pairs(rows: Iterable[Iterable[str]] | None) -> tuple[tuple[str, str], ...]:
 def _render(
     public_id: str, claimed: Claimed, notification: Notification, sender: Sender, now: datetime
 ) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    if claimed.event_type == CODE:
+        return _digest(public_id, claimed, notification, sender, now)
     if not (claimed.recipient or notification.parameters or notification.payload_template):
         return envelope.compose(claimed, notification, {})
     context = tokens(claimed, now=now)
@@ -94,6 +97,24 @@ def _render(
         )
         return text, (), ()
     return envelope.compose(claimed, notification, context)
+
+
+def _digest(
+    public_id: str, claimed: Claimed, notification: Notification, sender: Sender, now: datetime
+) -> tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    content = digest_content.read(claimed.id, public_id, with_data=bool(claimed.recipient))
+    if not claimed.recipient:
+        return digest_body.compose(claimed, notification, content, tokens(claimed, now=now))
+    text = digest_mail.compose(
+        notification,
+        sender,
+        tokens(claimed, now=now),
+        content,
+        subscription_id=claimed.subscription_id,
+        recipient=claimed.recipient,
+        now=now,
+    )
+    return text, (), ()
 
 
 def tokens(claimed: Claimed, *, now: datetime) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from . import divert as diversion
-from . import parking, partitions, replay, rotate
+from . import finish_digests, parking, partitions, replay, rotate
 from .agenda import read_agenda
 from .engine import Engine
 from .nudge import start_drain
@@ -36,8 +36,9 @@ def _go_on() -> None:
 
 
 def go_on() -> int:
-    """Take back what was held for a pause that is over, should whoever ended it not have come so far."""
-    return parking.go_on()
+    """Take back what was held for a pause that is over or went out in a digest, should nobody have come so far."""
+    finish_digests.remind()
+    return parking.go_on() + finish_digests.finish()
 
 
 def carry_on_replays() -> int:

@@ -12,6 +12,7 @@ from events.models import LedgerEntry, QuarantinedEvent, Queue, TriggerDay
 from smtpprofiles.models import SmtpProfile
 
 from .models import Delivery, Endpoint, Subscription, Suppression
+from .models.delivery import FOR_A_PERSON
 
 LIMIT = 1_000
 LATELY = timedelta(days=1)
@@ -58,7 +59,7 @@ def figures(may_see: Callable[[Any], bool]) -> Iterable[Figure]:
         return moment is not None and moment >= since
 
     dead = Delivery.objects.filter(status=Delivery.Status.DEAD)
-    held = Delivery.objects.filter(Q(status=Delivery.Status.HELD), ~Q(hold_cause=Delivery.HoldCause.PAUSED))
+    held = Delivery.objects.filter(FOR_A_PERSON)
     faulty = TriggerDay.objects.filter(outcome=_FAULTY, day__gte=since.date()).order_by()
     in_use = Q(is_active=True, paused_reason="")
     failing = {"circuit__opened_at__isnull": False}

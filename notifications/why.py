@@ -7,7 +7,7 @@ list fetches with its rows.
 
 from datetime import datetime
 
-from . import diagnose
+from . import collected, diagnose
 from .breaker import DISABLED
 from .diagnose import sentence, utc
 from .models import Circuit, Delivery, Subscription
@@ -26,7 +26,9 @@ def in_flight(delivery: Delivery, now: datetime) -> bool:
 
 def state(delivery: Delivery, now: datetime) -> str:
     """Return its status as people read it, with "in flight" for what is being sent."""
-    return "In flight" if in_flight(delivery, now) else Status(delivery.status).label
+    if in_flight(delivery, now):
+        return "In flight"
+    return "Collected" if collected.is_collected(delivery) else Status(delivery.status).label
 
 
 def explain(delivery: Delivery, now: datetime) -> str:
@@ -38,13 +40,19 @@ def explain(delivery: Delivery, now: datetime) -> str:
     status = Status(delivery.status)
     if status in Delivery.WAITING:
         return _waiting(delivery, now)
-    if status == Status.HELD and delivery.hold_cause == Cause.PAUSED:
-        return _held_for_pause(delivery)
-    if status == Status.HELD and delivery.hold_cause in {Cause.OPERATOR, Cause.PUBLISHER}:
-        return f"{_cause(delivery)} It goes on once it is released; retry it to send it now, or cancel it."
     if status == Status.HELD:
-        return f"Held: {_cause(delivery)} Retry it once that is mended, skip it, or cancel it."
+        return _held(delivery)
     return _final(delivery, status)
+
+
+def _held(delivery: Delivery) -> str:
+    if delivery.hold_cause == Cause.PAUSED:
+        return _held_for_pause(delivery)
+    if delivery.hold_cause in {Cause.OPERATOR, Cause.PUBLISHER}:
+        return f"{_cause(delivery)} It goes on once it is released; retry it to send it now, or cancel it."
+    if collected.is_collected(delivery):
+        return collected.waits(delivery)
+    return f"Held: {_cause(delivery)} Retry it once that is mended, skip it, or cancel it."
 
 
 def head_of(delivery: Delivery) -> Delivery | None:
@@ -71,6 +79,8 @@ def next_try(delivery: Delivery, now: datetime) -> str:
     status = Status(delivery.status)
     if status == Status.HELD and delivery.hold_cause == Cause.PAUSED:
         return _paused_by(delivery) or "soon"
+    if collected.is_collected(delivery):
+        return collected.due(delivery)
     if status not in Delivery.WAITING:
         return ""
     if in_flight(delivery, now):
@@ -130,6 +140,8 @@ def _behind(delivery: Delivery) -> str:
     lane = delivery.lane
     if lane is None or not _is_behind(delivery):
         return ""
+    if lane.blocked_by and collected.is_collected(lane.blocked_by):
+        return f"behind #{lane.next_sequence}, collected"
     return f"behind #{lane.next_sequence}{', held' if lane.blocked_by_id else ''}"
 
 
@@ -164,6 +176,8 @@ def _final(delivery: Delivery, status: Delivery.Status) -> str:
         case Status.DEAD:
             error = f" The last answer: {sentence(delivery.last_error)}" if delivery.last_error else ""
             return f"Given up{at} after {diagnose.count(delivery.attempt_count, 'attempt')}.{error}"
+        case Status.DIGESTED:
+            return collected.becomes(delivery, at)
         case Status.SUPPRESSED:
             return f"Not sent: {delivery.last_error or 'it was suppressed.'}"
         case Status.CANCELLED if delivery.last_error:
@@ -226,7 +240,8 @@ def _stands(head: Delivery, now: datetime) -> str:
     if Status(head.status) == Status.HELD and head.hold_cause == Cause.PAUSED:
         return f"is {_held_for_pause(head).replace('Held', 'held', 1)}"
     if Status(head.status) == Status.HELD:
-        return f"is held: {_cause(head)}"
+        waits = collected.waits(head).replace("C", "c", 1) if collected.is_collected(head) else ""
+        return f"is {waits}" if waits else f"is held: {_cause(head)}"
     if rest := _rest(head, now):
         return f"waits: {rest}"
     due_at = _due_at(head)

@@ -17,9 +17,9 @@ from notifications import why
 from notifications.models import AuditEntry, Delivery
 from smtpprofiles.models import SmtpProfile
 
-from . import story, target
+from . import digest_page, story, target
 from .delivery_verbs import DeliveryVerbs
-from .filters import MediumFilter, QueueFilter, StatusFilter, SubscriptionFilter
+from .filters import LOG
 
 # Events of one account or ordering key that a search takes in, newest first.
 MOST_EVENTS = 1_000
@@ -43,7 +43,7 @@ class DeliveryAdmin(DeliveryVerbs, RecordPage[Delivery]):
         "next_try",
         "created",
     ]
-    list_filter = [StatusFilter, MediumFilter, QueueFilter, ("subscription", SubscriptionFilter)]
+    list_filter = LOG
     # Looked up exactly by get_search_results; naming one shows the search box.
     search_fields = ["recipient"]
     search_help_text = "Exactly: an id (dlv_… or evt_…), a recipient, an account or an ordering key"
@@ -85,6 +85,7 @@ class DeliveryAdmin(DeliveryVerbs, RecordPage[Delivery]):
                 "channel__endpoint",
                 "channel__profile",
                 "lane__blocked_by",
+                "collected__digest__delivery",
             )
             .defer("event__data", "event__type__sample", "event__type__schema", "event__type__description")
             .defer(*target.SECRETS, *SmtpProfile.secrets("channel__profile__"))
@@ -204,6 +205,8 @@ class DeliveryAdmin(DeliveryVerbs, RecordPage[Delivery]):
                 "curl": story.curl(attempts, body),
                 "feedback": row.feedback.order_by("occurred_at", "id")[:MOST_FEEDBACK] if is_email else (),
                 "rendered": body,
+                **story.shown(body),
+                "digest": digest_page.digest_carried_by(row),
                 "is_email": is_email,
                 "subject": story.subject(body.body) if body and is_email else "",
             }

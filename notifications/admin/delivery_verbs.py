@@ -34,7 +34,8 @@ class DeliveryVerbs(Page[Delivery]):
     def offers(self, name: str, row: Delivery) -> bool:
         """What can be tried on this status; whether it works is for `operate` to say."""
         if name == "retry":
-            failed = (Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD)
+            failed = [Delivery.Status.RETRYING, Delivery.Status.HELD, Delivery.Status.DEAD]
+            failed += [] if row.lane_id else [Delivery.Status.DIGESTED]
             return row.status in failed and not why.paused_by(row.subscription)
         if name == "hold":
             return row.status in Delivery.WAITING

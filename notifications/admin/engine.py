@@ -99,8 +99,11 @@ class BlockedFilter(admin.SimpleListFilter):
         return [("yes", "Blocked by a held delivery")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Lane]) -> QuerySet[Lane]:
-        """The blocked ones."""
-        return queryset.filter(blocked_by__isnull=False) if self.value() == "yes" else queryset
+        """The blocked ones; what waits for a digest waits for no person."""
+        if self.value() != "yes":
+            return queryset
+        blocked = queryset.filter(blocked_by__isnull=False)
+        return blocked.exclude(blocked_by__hold_cause=Delivery.HoldCause.COLLECTED)
 
 
 @admin.register(Lane)

@@ -9,10 +9,12 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from notifications import pauses, why
+from notifications import collected, pauses, why
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
+
+MOST_SHOWN = 300_000  # characters of what was sent
 
 
 def body_of(row: Delivery) -> RenderedBody | None:
@@ -81,6 +83,10 @@ def _places(row: Delivery) -> Iterator[tuple[str, str]]:
     """Give what the sentence may name, in its order, with the page of each."""
     if head := why.head_of(row):
         yield head.public_id, reverse("admin:notifications_delivery_change", args=[head.pk])
+    digest = collected.digest_of(row)
+    if digest and digest.delivery:
+        url = reverse("admin:notifications_delivery_change", args=[digest.delivery_id])
+        yield digest.delivery.public_id, url
     channel = row.channel
     if channel and channel.endpoint:
         url = reverse("admin:notifications_endpoint_change", args=[channel.endpoint_id])
@@ -92,6 +98,12 @@ def _places(row: Delivery) -> Iterator[tuple[str, str]]:
     yield f"queue {queue}", reverse("admin:events_queue_change", args=[queue.pk])
     url = reverse("admin:notifications_subscription_change", args=[subscription.pk])
     yield f"subscription {subscription}", url
+
+
+def shown(body: RenderedBody | None) -> dict[str, object]:
+    """Return as much of a text as a page holds: a digest's may have megabytes."""
+    text = body.body if body else ""
+    return {"shown": text[:MOST_SHOWN], "is_cut": len(text) > MOST_SHOWN}
 
 
 def subject(raw: str) -> str:

@@ -16,6 +16,7 @@ from notifications.models import Endpoint, Filter, Parameter, Recipient, Subscri
 from notifications.parameter_form import ParameterForm
 from smtpprofiles.models import SmtpProfile
 
+from . import digest_page
 from .callout_preview import PreviewPage
 from .mail_trial import MailTrials
 from .misfit import Attention, AttentionFilter
@@ -93,7 +94,7 @@ class SubscriptionAdmin(
     search_help_text = "Name or subscriber"
     autocomplete_fields = ["subscriber", "queue", "event_types", "endpoint", "email_template", "profile"]
     inlines = [RecipientInline, ParameterInline, FilterInline]
-    readonly_fields = ["state", "deliveries", "preview", "fit"]
+    readonly_fields = ["state", "deliveries", "preview", "fit", "collected"]
     fieldsets = [
         (None, {"fields": ["subscriber", "name", "is_active", "state", "fit", "deliveries"]}),
         (
@@ -116,13 +117,25 @@ class SubscriptionAdmin(
             },
         ),
         (
+            "Storm control",
+            {
+                "fields": [("storm_limit", "storm_minutes"), "collected"],
+                "description": "For floods, such as thousands of dormant SIMs found in one night. With at most 10 "
+                "in 60 minutes, the first 10 go out one by one; if 5,000 come, the other 4,990 are one mail with a "
+                "table, or one callout with a list, when the 60 minutes are over. Each recipient gets a digest of "
+                "their own. Nothing is lost, and in an in-order queue nothing overtakes.",
+            },
+        ),
+        (
             "The body of the callout",
             {
                 "fields": ["payload_template", "preview"],
                 "description": "For receivers that dictate their own JSON, such as chat tools. Write the whole body: "
                 '{"text": "Invoice {{ invoice.number }}", "event": {{ data }}}. Values are escaped for JSON; '
                 "{{ value | json }} writes a whole value with its quotes, {{ data }} the payload byte for byte, "
-                "{{ parameters.NAME }} a parameter placed in the body.",
+                "{{ parameters.NAME }} a parameter placed in the body. With storm control, {% if digest.count %} is "
+                "true for a digest, which has digest.subject, .count, .sent_singly, .subscription, .from, .until, "
+                ".all and .id; a template that names none of them leaves digests to the standard body.",
             },
         ),
     ]
@@ -183,6 +196,11 @@ class SubscriptionAdmin(
             return "None yet."
         url = f"{reverse('admin:notifications_delivery_changelist')}?subscription__id__exact={row.pk}"
         return format_html('<a href="{}">Its deliveries</a>', url)
+
+    @admin.display(description="collected now")
+    def collected(self, row: Subscription) -> SafeString | str:
+        """When the next digests are due, with a link to what they will carry."""
+        return digest_page.collected_by(row)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the rows, and say which chosen event types can never come."""

@@ -11,6 +11,7 @@ from events import ids
 from events.api.base import NewestFirst
 from events.api.wire import JSON
 from events.models import Scope
+from notifications import collected
 from notifications.advice import advise, url_of
 from notifications.curl import command
 from notifications.models import Attempt, Delivery, RenderedBody
@@ -28,6 +29,8 @@ class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]
     endpoint = django_filters.NumberFilter("subscription__endpoint_id")
     recipient = django_filters.CharFilter("recipient")
     ordering_key = django_filters.CharFilter("event__ordering_key")
+    hold_cause = django_filters.ChoiceFilter(choices=Delivery.HoldCause.choices)
+    digest = django_filters.CharFilter(method="of_digest", help_text="dlv_…: what this digest carries")
     created_after = django_filters.IsoDateTimeFilter("created_at", "gte")
     created_before = django_filters.IsoDateTimeFilter("created_at", "lt")
 
@@ -35,6 +38,11 @@ class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc]
         """The deliveries of one event."""
         uid = ids.parse("evt", text)
         return deliveries.filter(event__uid=uid) if uid else deliveries.none()
+
+    def of_digest(self, deliveries: QuerySet[Delivery], _name: str, text: str) -> QuerySet[Delivery]:
+        """The deliveries that one digest carries."""
+        uid = ids.parse("dlv", text)
+        return deliveries.filter(collected__digest__delivery__uid=uid) if uid else deliveries.none()
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
@@ -45,6 +53,12 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     event_type = serializers.CharField(source="event.type.code")
     ordering_key = serializers.CharField(source="event.ordering_key")
     subscription_name = serializers.CharField(source="subscription.name")
+    digest = serializers.SerializerMethodField(
+        help_text="dlv_…, the digest that it went or goes out in; null while that collects, and without storm control."
+    )
+    digest_due_at = serializers.SerializerMethodField(
+        help_text="When the digest goes out that it is collected for; null where there is none."
+    )
 
     class Meta:
         model = Delivery
@@ -62,9 +76,23 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "due_at",
             "attempt_count",
             "last_error",
+            "digest",
+            "digest_due_at",
             "created_at",
             "settled_at",
         ]
+
+    def get_digest(self, delivery: Delivery) -> str | None:
+        """Return the id of the digest's delivery, once there is one."""
+        digest = collected.digest_of(delivery)
+        return digest.delivery.public_id if digest and digest.delivery else None
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_digest_due_at(self, delivery: Delivery) -> str | None:
+        """Return the end of the period that it is collected in."""
+        digest = collected.digest_of(delivery)
+        waits = digest is not None and collected.is_collected(delivery)
+        return serializers.DateTimeField().to_representation(digest.due_at) if digest and waits else None
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):

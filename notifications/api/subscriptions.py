@@ -12,6 +12,7 @@ from events.api.base import ConfigViewSet, ModelSerializer
 from events.models import EventType, Queue
 from notifications import repoint, vet
 from notifications.models import Filter, Parameter, Recipient, Subscription
+from notifications.models.subscription import STORM_FAULTS
 
 
 class _PartSerializer(ModelSerializer):
@@ -107,6 +108,8 @@ class SubscriptionSerializer(ModelSerializer):
             "payload_template",
             "on_failure",
             "retry_seconds",
+            "storm_limit",
+            "storm_minutes",
             "is_active",
             "is_paused",
             "filters",
@@ -116,6 +119,10 @@ class SubscriptionSerializer(ModelSerializer):
             "updated_at",
         ]
         validators: list[object] = []
+        extra_kwargs = {
+            name: {"error_messages": dict.fromkeys(("invalid", "null", "min_value", "max_value"), fault)}
+            for name, fault in STORM_FAULTS.items()
+        }
 
     def validate_parameters(self, parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A name is used once."""

@@ -13,8 +13,8 @@ from .event_types import (
 )
 from .events import EventWithDeliveriesView
 from .feedback_addresses import FeedbackAddressViewSet
-from .opt_outs import OptOutViewSet
 from .operate import CancelView, HoldView, ReleaseView, RetryView, SkipView
+from .opt_outs import OptOutViewSet
 from .preview import PreviewView
 from .profiles import ProfileRuleViewSet, SmtpProfileViewSet
 from .queues import AckView, MessagesView, QueueWithLanesViewSet

@@ -12,7 +12,7 @@ from notifications.models import Delivery
 
 def visible_deliveries(request: Request | None) -> QuerySet[Delivery]:
     """Return the deliveries that the caller may see: for a subscriber's key, those of its own subscriptions."""
-    every = Delivery.objects.select_related("event__type", "subscription")
+    every = Delivery.objects.select_related("event__type", "subscription", "collected__digest__delivery")
     subscriber = confined_to(request)
     return every if subscriber is None else every.filter(subscription__subscriber=subscriber)
 

@@ -95,7 +95,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="delivery",
             index=models.Index(
-                condition=models.Q(("status", "held"), models.Q(("hold_cause", "paused"), _negated=True)),
+                condition=models.Q(
+                    ("status", "held"), models.Q(("hold_cause__in", ["paused", "collected"]), _negated=True)
+                ),
                 fields=["-id"],
                 name="delivery_for_a_person",
             ),

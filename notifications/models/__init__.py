@@ -5,6 +5,7 @@ from .authentication import EndpointHeader, RetiredSecret
 from .circuit import Circuit
 from .cluster import Cluster
 from .delivery import Channel, Delivery, Lane
+from .digest import Collected, Digest
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
 from .mail import EmailLayout, EmailPartial, EmailTemplate, EmailVariant, ProfileRule
@@ -22,8 +23,10 @@ __all__ = [
     "Channel",
     "Circuit",
     "Cluster",
+    "Collected",
     "Delivery",
     "DeliveryFeedback",
+    "Digest",
     "EmailLayout",
     "EmailPartial",
     "EmailTemplate",

@@ -18,6 +18,9 @@ from .endpoint import Endpoint
 from .replay import Replay
 from .subscription import Subscription
 
+# Held, and no pause that ends and no digest will let it go on.
+FOR_A_PERSON = Q(status="held") & ~Q(hold_cause__in=["paused", "collected"])
+
 
 class Channel(models.Model):
     """One shard of an endpoint or SMTP profile: what a worker leases."""
@@ -152,6 +155,7 @@ class Delivery(models.Model):
         OPERATOR = "operator", "Held by a person"
         PAUSED = "paused", "Its queue or subscription is paused"
         PUBLISHER = "publisher", "Held by the publisher of its event"
+        COLLECTED = "collected", "Storm control: it goes out in a digest"
 
     id = models.BigAutoField(primary_key=True)
     uid = models.UUIDField(unique=True, default=ids.uuid7, editable=False)
@@ -244,7 +248,7 @@ class Delivery(models.Model):
             models.Index(
                 fields=["-id"],
                 name="delivery_for_a_person",
-                condition=Q(status="held") & ~Q(hold_cause="paused"),
+                condition=FOR_A_PERSON,
             ),
             models.Index(fields=["subscription", "-id"], name="delivery_by_subscription"),
             models.Index(

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -12,6 +13,11 @@ from smtpprofiles.models import SmtpProfile
 
 from .endpoint import Endpoint
 from .mail import EmailTemplate
+
+LIMIT_FAULT = "Write a whole number from 1 on, or leave it empty: no storm control."
+LONGEST_PERIOD = 7 * 24 * 60  # minutes
+PERIOD_FAULT = f"Write a whole number of minutes from 1 to {LONGEST_PERIOD:,} (a week)."
+STORM_FAULTS = {"storm_limit": LIMIT_FAULT, "storm_minutes": PERIOD_FAULT}
 
 
 class Subscription(models.Model):
@@ -79,6 +85,21 @@ class Subscription(models.Model):
         verbose_name="retry schedule",
         help_text="Seconds to wait before each further attempt, comma-separated, e.g. 5, 300, 1800. "
         "Empty: the standard schedule, ten attempts over three days.",
+    )
+    storm_limit = models.PositiveIntegerField(
+        "at most",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1, LIMIT_FAULT)],
+        help_text="How many deliveries go out one by one in each period, to each recipient. What comes beyond is "
+        "collected, and goes out as one digest when the period ends. Empty: no storm control.",
+    )
+    storm_minutes = models.PositiveIntegerField(
+        "per period of minutes",
+        default=60,
+        validators=[MinValueValidator(1, PERIOD_FAULT), MaxValueValidator(LONGEST_PERIOD, PERIOD_FAULT)],
+        help_text="How long a period is: 1 to 10,080 minutes (a week). It begins with the first delivery. "
+        "Of no effect without a number above.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="While inactive, events are not for it."

@@ -1,0 +1,38 @@
+"""Which digest a delivery goes out in, and whether it can still be taken out of it."""
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from events import ids
+
+from .models import Collected
+
+
+def bound(delivery_ids: Collection[int]) -> dict[int, str]:
+    """Return the digest's public id of those deliveries that a digest carries and cannot give back any more.
+
+    The digests that still collect are locked until the transaction ends, so that none of them closes meanwhile.
+    """
+    if not delivery_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT FROM notifications_digest WHERE id IN (
+                 SELECT digest_id FROM notifications_collected WHERE delivery_id = ANY(%s)) ORDER BY id FOR UPDATE""",
+            [list(delivery_ids)],
+        )
+        # A statement of its own: it sees what was committed while the first one waited.
+        cursor.execute(
+            """SELECT c.delivery_id, d.uid FROM notifications_collected c
+               JOIN notifications_digest g ON g.id = c.digest_id
+               JOIN notifications_delivery d ON d.id = g.delivery_id
+               WHERE c.delivery_id = ANY(%s) AND g.finished_at IS NULL""",
+            [list(delivery_ids)],
+        )
+        return {pk: ids.public("dlv", uid) for pk, uid in cursor.fetchall()}
+
+
+def take_out(delivery_ids: Collection[int]) -> None:
+    """Take these deliveries, which are locked, out of the digests that still collect."""
+    Collected.objects.filter(delivery__in=delivery_ids, digest__delivery=None).delete()
