@@ -68,7 +68,7 @@ WITH held AS MATERIALIZED (
   WHERE c.leased_until > clock_timestamp()
 ), work AS MATERIALIZED (
   SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*, false AS is_first,
-    true AS here
+    true AS here, d.crash_count = 0 AS may_go
   FROM held CROSS JOIN LATERAL (
     SELECT d.* FROM notifications_delivery d
     WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
@@ -89,17 +89,25 @@ WITH held AS MATERIALIZED (
     SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first,
       -- A mail for another profile ends the run; first in its lane, it takes the lane there.
       bool_and(d.recipient = '' OR d.channel_id = held.id)
-        OVER (ORDER BY d.sequence) AS here
+        OVER (ORDER BY d.sequence) AS here,
+      bool_and(d.status <> 'held' AND d.crash_count = 0) OVER (ORDER BY d.sequence) AS may_go
     FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
     ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON d.here OR d.is_first
   WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
+), suspect AS MATERIALIZED (
+  -- What was in flight when a worker died is taken alone, so that only the guilty is counted again.
+  SELECT id FROM work WHERE %(alone)s::bool AND crash_count > 0 AND status <> 'held' AND here
+    AND (is_first OR of_lane IS NULL)
+  ORDER BY due_at, id LIMIT 1
+), taken AS MATERIALIZED (
+  SELECT work.*, here AND CASE WHEN suspect.id IS NULL THEN may_go ELSE work.id = suspect.id END AS goes
+  FROM work LEFT JOIN suspect ON true
 ), marked AS (
   UPDATE notifications_channel c SET in_flight = c.in_flight || w.ids
-  FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM work
-              WHERE status IN ('pending', 'retrying') AND here GROUP BY claimed_by) w,
+  FROM held, (SELECT claimed_by, array_agg(id) AS ids FROM taken WHERE goes GROUP BY claimed_by) w,
     -- Several of these rows are locked elsewhere too: always in this order.
-    (SELECT id FROM notifications_channel WHERE id IN (SELECT claimed_by FROM work) ORDER BY id FOR UPDATE) locked
+    (SELECT id FROM notifications_channel WHERE id IN (SELECT claimed_by FROM taken) ORDER BY id FOR UPDATE) locked
   WHERE c.id = w.claimed_by AND held.id = c.id AND locked.id = c.id AND c.epoch = held.epoch
     AND c.leased_until > clock_timestamp()
     -- The rows above are those of the snapshot: whoever changed some since has moved the wake counter.
@@ -107,9 +115,11 @@ WITH held AS MATERIALIZED (
   RETURNING c.id
 )
 SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.has_backlog, held.since_closed,
-       held.has_rival, held.has_to_wait OR (marked.id IS NULL AND EXISTS (
-         SELECT FROM work m
-         WHERE m.claimed_by = held.id AND m.here AND m.status IN ('pending', 'retrying'))),
+       held.has_rival, held.has_to_wait OR EXISTS (
+         SELECT FROM taken m WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held'
+           AND (marked.id IS NULL OR NOT m.goes)),
+       EXISTS (SELECT FROM taken m
+               WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held' AND m.crash_count > 0),
        w.of_lane, w.tail, CASE WHEN w.here THEN NULL ELSE w.channel_id END,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
        w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
@@ -117,8 +127,8 @@ SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.ha
        w.replay_id
 FROM held
 LEFT JOIN marked ON marked.id = held.id
-LEFT JOIN work w ON w.claimed_by = held.id
-  AND (marked.id IS NOT NULL OR w.id IS NULL OR w.status = 'held' OR NOT w.here)
+LEFT JOIN taken w ON w.claimed_by = held.id
+  AND (w.goes AND marked.id IS NOT NULL OR w.id IS NULL OR w.is_first AND (w.status = 'held' OR NOT w.here))
 LEFT JOIN LATERAL (
   (SELECT p.uid, p.sequence FROM notifications_delivery p
    WHERE w.is_first AND p.lane_id = w.lane_id AND p.sequence < w.sequence
@@ -148,11 +158,12 @@ class Work:
     moving_lanes: dict[int, int]  # lanes whose head is for another channel, and that channel
 
 
-def fetch(leases: Iterable[Lease]) -> Work:
+def fetch(leases: Iterable[Lease], *, alone: bool) -> Work:
     """Take what is due on these channels, up to the room of each; lanes together and in order.
 
-    The ids are written to their channels in the same statement, before anything is sent. A lease
-    that turns out to be lost or paused is marked so.
+    What was in flight when a worker died is left, with what comes after it in its lane; or, `alone` as nothing
+    else is under way, one such delivery is all that is taken. The ids are written to their channels in the same
+    statement, before anything is sent. A lease that turns out to be lost or paused is marked so.
     """
     asked = {lease.channel_id: lease for lease in leases}
     held = asked.values()
@@ -163,6 +174,7 @@ def fetch(leases: Iterable[Lease]) -> Work:
         "depths": array(lease.depth for lease in held),
         "probes": array(lease.probes for lease in held),
         "singles": array(lease.is_single for lease in held),
+        "alone": alone,
         "busy": array(delivery for lease in held for delivery in lease.busy),
         "busy_lanes": array(lane for lease in held for lane in lease.busy_lanes),
     }
@@ -204,7 +216,7 @@ def fetch(leases: Iterable[Lease]) -> Work:
 
 # What the first columns after its id say of a lease.
 _SEEN = ("wake", "is_paused", "is_open", "is_ailing", "has_backlog", "seconds_since_closed", "has_rival",
-         "may_have_work")  # fmt: skip
+         "may_have_work", "has_suspects")  # fmt: skip
 _NAMES = tuple(field.name for field in fields(Claimed))
 # The first of a lane is told what came before it; the others follow one another.
 _PREVIOUS = slice(_NAMES.index("previous_uid"), _NAMES.index("previous_sequence") + 1)

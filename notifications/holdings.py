@@ -14,7 +14,7 @@ from .claim import Lease
 from .destinations import Directory, Sender
 from .fetch import Claimed
 from .pace import Paces
-from .prepare import one_suspect, prepare
+from .prepare import prepare
 from .rooms import find_room
 from .sending import Run, Threads
 from .share_out import share_out
@@ -83,7 +83,8 @@ class Holdings:
         if not senders:
             return 0
         asked = [self.leases[channel_id] for channel_id in senders]
-        work = fetch.fetch(asked)
+        work = fetch.fetch(asked, alone=not self._books.under_way)
+        self._is_suspecting = any(lease.has_suspects for lease in asked)
         try:
             if work.empty_lanes:
                 lanes.clear(work.empty_lanes)
@@ -133,16 +134,10 @@ class Holdings:
         Returns how many deliveries were handed out, by channel.
         """
         handed_out: Counter[int] = Counter()
-        go, wait = one_suspect(claimed, alone=not self._books.under_way)
-        self._is_suspecting = bool(wait) or any(one.crash_count for one in go)
-        notifications = self._directory.notifications({one.subscription_id for one in go})
-        prepared = prepare(go, self.leases, senders, notifications)
-        for one in wait:
-            self.leases[one.channel_id].busy.add(one.id)
+        notifications = self._directory.notifications({one.subscription_id for one in claimed})
+        prepared = prepare(claimed, self.leases, senders, notifications)
         shares, beyond = share_out(prepared.queues, self.leases)
-        self._books.note(prepared.results, prepared.untried + wait + [item.claimed for item in beyond])
-        if wait and go and go[0].crash_count:
-            self._books.flush(now=True)  # the suspect is to be the only one on record as taken
+        self._books.note(prepared.results, prepared.untried + [item.claimed for item in beyond])
         for channel_id, runs in shares.items():
             lease = self.leases[channel_id]
             pace, sender = self._paces.of(lease.destination), senders[channel_id]

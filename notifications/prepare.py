@@ -78,38 +78,5 @@ def prepare(
     return prepared
 
 
-def one_suspect(claimed: list[Claimed], *, alone: bool) -> tuple[list[Claimed], list[Claimed]]:
-    """Split off what was in flight when a worker died: it is sent alone, so that only the guilty is counted.
-
-    Returns what may go now and what has to wait: with nothing else under way (`alone`) the first
-    suspect goes and all else waits; otherwise the suspects and what follows them in their lanes wait.
-    """
-    suspects = [one for one in claimed if one.crash_count and one.status != "held"]
-    if not suspects:
-        return claimed, []
-    lanes_seen: set[int] = set()
-    go: list[Claimed] = []
-    wait: list[Claimed] = []
-    for one in claimed:
-        is_head = one.lane_id is None or one.lane_id not in lanes_seen
-        if one.lane_id is not None:
-            lanes_seen.add(one.lane_id)
-        if alone and not go and one.crash_count and is_head and one.status != "held":
-            go.append(one)
-        else:
-            wait.append(one)
-    if alone and go:
-        return go, wait
-    held_up: set[int] = set()
-    go, wait = [], []
-    for one in claimed:
-        if one.crash_count or one.lane_id in held_up:
-            held_up |= {one.lane_id} if one.lane_id is not None else set()
-            wait.append(one)
-        else:
-            go.append(one)
-    return go, wait
-
-
 def _unsent(claimed: Claimed, decision: judge.Decision, error: str) -> Result:
     return Result(attempt_id=uuid7(), claimed=claimed, decision=decision, outcome=None, error=error)

@@ -136,7 +136,7 @@ def _look(database: BaseDatabaseWrapper) -> float:
         leases = claim.lease("bench", limit=_LEASES)
         for lease in leases:
             lease.room = _ROOM
-        work = fetch.fetch(leases)
+        work = fetch.fetch(leases, alone=False)
         seconds = time.perf_counter() - began
         transaction.set_rollback(True)
     if len(leases) != _LEASES or not work.claimed:

@@ -18,7 +18,7 @@ from notifications.fan_out import fan_out
 from notifications.fetch import Claimed
 from notifications.models import Endpoint
 from notifications.pause import stop_at_fault
-from notifications.prepare import one_suspect, prepare
+from notifications.prepare import prepare
 from notifications.sending import Item
 from notifications.settle import Result, settle
 from notifications.transports.base import Message, Outcome, Transport, Verdict
@@ -82,22 +82,17 @@ class Worker:
             return []
         for lease in asked:
             lease.room = room - lease.runs
-        work = fetch.fetch(asked)
+        work = fetch.fetch(asked, alone=not (self.running or self._results or self._untried))
         if work.empty_lanes:
             lanes.clear(work.empty_lanes)
         return self._prepare(work.claimed)
 
     def _prepare(self, claimed: list[Claimed]) -> list[int]:
-        go, wait = one_suspect(claimed, alone=not self.running)
         sender = Sender(transport=NoTransport(), max_in_flight=8, rate_per_minute=None, timeout=SEND_TAKES)
-        notifications = self.directory.notifications({one.subscription_id for one in go})
-        prepared = prepare(go, self.leases, dict.fromkeys(self.leases, sender), notifications)
-        for one in wait:
-            self.leases[one.channel_id].busy.add(one.id)
+        notifications = self.directory.notifications({one.subscription_id for one in claimed})
+        prepared = prepare(claimed, self.leases, dict.fromkeys(self.leases, sender), notifications)
         self._results += prepared.results
-        self._untried += prepared.untried + wait
-        if wait and go and go[0].crash_count:
-            self.settle()
+        self._untried += prepared.untried
         taken = []
         for (channel_id, lane_id), items in prepared.queues.items():
             lease = self.leases[channel_id]

@@ -258,7 +258,7 @@ def test_one_of_two_channels_takes_the_probe_however_close_they_come(catalog):
         assert sorted(lease.is_paused for lease in leases) == [False, True]
         for lease in leases:
             lease.room = 4
-        found = together(*[lambda lease=lease: fetch.fetch([lease]) for lease in leases])
+        found = together(*[lambda lease=lease: fetch.fetch([lease], alone=False) for lease in leases])
         claimed = [one.channel_id for work in found for one in work.claimed]
         assert set(claimed) == {lease.channel_id for lease in leases if lease.probes}
         claim.release(leases)
@@ -515,7 +515,7 @@ def test_a_channel_that_is_given_back_while_a_probe_is_offered_on_it_stays_due(c
     released, reporter = lease_all()
     for lease in (released, reporter):
         lease.room = 4
-        fetch.fetch([lease])
+        fetch.fetch([lease], alone=False)
     if first.channel_id != released.channel_id:
         released, reporter = reporter, released
     answers = [Answer(delivery_id=number, is_good=False) for number in range(5)]
@@ -576,7 +576,7 @@ def test_successes_between_failures_count_though_they_were_taken_before_the_firs
     leases = {lease.channel_id: lease for lease in lease_all()}
     for lease in leases.values():
         lease.room = 4
-    claimed = fetch.fetch(leases.values()).claimed
+    claimed = fetch.fetch(leases.values(), alone=False).claimed
     notification = Directory().notifications([subscription.pk])[subscription.pk]
     threads = Threads(1, on_report=lambda: None)
     books = Books("me:1", threads=threads, leases=leases)

@@ -341,7 +341,7 @@ def test_what_took_three_workers_down_is_held(catalog, https_receiver):
 def _taken_by_a_worker_that_died() -> Delivery:
     fan_out()
     leases = claim.lease("dead:1", limit=10)
-    fetch.fetch(leases)
+    fetch.fetch(leases, alone=True)
     Channel.objects.filter(owner="dead:1").update(leased_until=timezone.now(), due_at=timezone.now())
     return Delivery.objects.get()
 
@@ -583,7 +583,9 @@ def test_a_cancel_between_finding_and_taking_is_obeyed(catalog, https_receiver):
     actor = UserFactory()
     with transaction.atomic():
         Channel.objects.select_for_update().get(pk=lease.channel_id)
-        fetching = threading.Thread(target=lambda: (taken.append(fetch.fetch([lease])), connection.close()))
+        fetching = threading.Thread(
+            target=lambda: (taken.append(fetch.fetch([lease], alone=False)), connection.close())
+        )
         fetching.start()
         time.sleep(0.5)
         assert operate.cancel([delivery.pk], actor).done == 1
@@ -591,6 +593,31 @@ def test_a_cancel_between_finding_and_taking_is_obeyed(catalog, https_receiver):
 
     assert taken[0].claimed == []
     assert lease.may_have_work
+
+
+def test_a_held_one_stops_its_lane_only_where_it_stands(catalog, https_receiver):
+    """The worker has to look again, as something changed under its eyes: what is ahead of the held one stays."""
+    WebhookSubscriptionFactory()
+    for _ in range(3):
+        post_invoice(catalog)
+    fan_out()
+    ahead, held, _behind = Delivery.objects.order_by("sequence")
+    assert operate.hold([held.pk], UserFactory()).done == 1
+    [lease] = claim.lease("me:1", limit=10)
+    taken = []
+    with transaction.atomic():
+        Channel.objects.select_for_update().get(pk=lease.channel_id)
+        fetching = threading.Thread(
+            target=lambda: (taken.append(fetch.fetch([lease], alone=False)), connection.close())
+        )
+        fetching.start()
+        time.sleep(0.5)
+        Channel.objects.filter(pk=lease.channel_id).update(wake=F("wake") + 1)
+    fetching.join()
+
+    assert taken[0].claimed == []
+    assert lease.may_have_work
+    assert [one.id for one in fetch.fetch([lease], alone=False).claimed] == [ahead.pk]
 
 
 def test_a_late_gone_answer_pauses_nothing(catalog, https_receiver):
@@ -619,7 +646,7 @@ def test_a_release_during_which_work_came_leaves_the_channel_due(catalog, https_
     Channel.objects.filter(pk=Delivery.objects.get().channel_id).update(due_at=timezone.now())
     [lease] = claim.lease("me:1", limit=10)
     lease.room = 4
-    assert fetch.fetch([lease]).claimed == []
+    assert fetch.fetch([lease], alone=False).claimed == []
     releasing = threading.Thread(target=lambda: (claim.release([lease]), connection.close()))
     with transaction.atomic():
         # A fan-out that has locked the channel and not committed: the release waits for it.
