@@ -30,6 +30,7 @@ GROUPS = (
             "Change",
             "Suppression",
             "OptOut",
+            "Misfit",
             "DeliveryFeedback",
             "QuarantinedEvent",
             "Attempt",

@@ -54,7 +54,7 @@ def run_duplicates(ledger: Ledger, *, events: int) -> None:
 
 
 def test_two_hosts_share_one_database_and_send_nothing_twice(catalog, ledger):
-    run_two_hosts(ledger, events=50)
+    run_two_hosts(ledger, events=300)
 
 
 @pytest.mark.chaos

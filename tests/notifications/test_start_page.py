@@ -256,8 +256,8 @@ INSERT INTO notifications_auditentry (actor_name, action, subject, name, reason,
 SELECT 'admin', 'endpoint.pause', 'endpoint ' || n, 'e' || n, '', '[]', '' FROM generate_series(1, %(rows)s) n;
 INSERT INTO notifications_auditentry (actor_name, action, subject, name, reason, changes, origin)
 VALUES ('admin', 'rare.thing', 'rare 1', '', '', '[]', '');
-INSERT INTO notifications_suppression (address, reason, detail, released_by)
-SELECT 'a' || n || '@example.com', 'bounced', '', '' FROM generate_series(1, %(rows)s) n;
+INSERT INTO notifications_suppression (address, reason, detail, said_by, created_by, released_by)
+SELECT 'a' || n || '@example.com', 'bounced', '', '', '', '' FROM generate_series(1, %(rows)s) n;
 ANALYZE events_event, notifications_delivery, notifications_auditentry, notifications_suppression
 """
 _LARGE = ("events_event", "notifications_delivery", "notifications_auditentry", "notifications_suppression")

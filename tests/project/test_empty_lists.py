@@ -19,7 +19,7 @@ def test_an_empty_list_says_how_its_first_row_comes_about(client: Client, admin_
         text = client.get(reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")).text
         assert escape(page.empty_help) in text, page
         shown += 1
-    assert shown == 22
+    assert shown == 23
 
 
 def test_a_search_that_finds_nothing_leads_back_to_all(client: Client, admin_user: Any) -> None:
