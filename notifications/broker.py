@@ -54,11 +54,13 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 has no types
         try:
             with connections[Conf.ORM].cursor() as cursor:
                 cursor.execute(
-                    """UPDATE django_q_ormq SET lock = clock_timestamp() + make_interval(secs => %s)
-                       WHERE id IN (SELECT id FROM django_q_ormq WHERE key = ANY(%s) AND lock < clock_timestamp()
-                                    ORDER BY key <> %s DESC, id LIMIT %s FOR UPDATE SKIP LOCKED)
-                       RETURNING id, payload""",
-                    [Conf.RETRY, self._keys(), self.list_key, Conf.BULK],
+                    # Materialized: some plans of a join would run the choice again for each row.
+                    """WITH chosen AS MATERIALIZED (
+                         SELECT id FROM django_q_ormq WHERE key = ANY(%s) AND lock < clock_timestamp()
+                         ORDER BY key <> %s DESC, id LIMIT %s FOR UPDATE SKIP LOCKED)
+                       UPDATE django_q_ormq q SET lock = clock_timestamp() + make_interval(secs => %s)
+                       FROM chosen WHERE q.id = chosen.id RETURNING q.id, q.payload""",
+                    [self._keys(), self.list_key, Conf.BULK, Conf.RETRY],
                 )
                 taken: list[tuple[int, str]] = sorted(cursor.fetchall())
         except (OperationalError, InterfaceError) as error:

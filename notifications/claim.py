@@ -73,18 +73,19 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
     safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE notifications_channel c
+            # Materialized: some plans of a join would run the choice again for each row.
+            """WITH p AS MATERIALIZED (
+                 SELECT id FROM notifications_channel WHERE due_at <= now() AND NOT is_paused
+                 ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+               UPDATE notifications_channel c
                SET leased_until = t.until, due_at = t.until, owner = %s, epoch = c.epoch + 1
-               FROM (SELECT id FROM notifications_channel
-                     WHERE due_at <= now() AND NOT is_paused
-                     ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED) p,
-                    notifications_circuit k,
+               FROM p, notifications_circuit k,
                     (SELECT clock_timestamp() + make_interval(secs => %s) AS until) t
                WHERE c.id = p.id AND k.id = c.circuit_id
                RETURNING c.id, c.circuit_id, c.endpoint_id, c.profile_id, c.shard, c.epoch,
                  k.opened_at IS NOT NULL, k.failures > 0, extract(epoch FROM now() - k.closed_at)::float8,
                  k.backlog_left > 0, c.in_flight""",
-            [owner, limit, settings.DELIVERY_LEASE_SECONDS],
+            [limit, owner, settings.DELIVERY_LEASE_SECONDS],
         )
         rows = cursor.fetchall()
     leases = []
