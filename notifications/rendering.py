@@ -13,7 +13,7 @@ from django.conf import settings
 
 from events import ids, prepared
 
-from . import digest_body, digest_content, digest_mail, envelope, liquid, mail, secret_values
+from . import digest_body, digest_content, digest_mail, envelope, liquid, mail, mail_values, secret_values
 from .collect import CODE
 from .destinations import Notification, Sender
 from .fetch import Claimed
@@ -92,6 +92,9 @@ def _render(
         return envelope.compose(claimed, notification, {})
     context = tokens(claimed, now=now)
     if claimed.recipient:
+        if notification.letter:
+            about, event = claimed.event_type, claimed.event_uid
+            context = mail_values.with_objects(context, notification.letter, about=about, event=event)
         text = mail.compose(
             notification, sender, context, recipient=claimed.recipient, public_id=public_id, now=now
         )

@@ -16,7 +16,7 @@ from events import ids
 from events.models import Event, EventType
 from smtpprofiles.models import SmtpProfile
 
-from . import audit, liquid, mail, rendering, sample
+from . import audit, liquid, mail, mail_values, rendering, sample
 from .assemble import letter_of
 from .destinations import Directory, Notification, Unusable
 from .models import EmailTemplate, Subscription
@@ -58,10 +58,11 @@ def make(template: EmailTemplate, *, event_type: EventType, event_id: str = "", 
     """Return the mail about a sample, or about the event with an id. Raises NoSpecimen."""
     profile = SmtpProfile.objects.filter(is_default=True).defer(*SmtpProfile.secrets()).first()
     sender = profile or SmtpProfile(from_name=settings.OWNER_NAME, from_address="sender@example.com")
-    context = _context(event_type, event_id, locale)
+    notification = _notification(template)
+    context = _context(notification, event_type, event_id, locale)
     contact = context.get("contact")
     reader = str(contact.get("email") or READER) if isinstance(contact, Mapping) else READER
-    raw = _compose(_notification(template), sender, context, reader, ids.public("dlv", ids.uuid7()))
+    raw = _compose(notification, sender, context, reader, ids.public("dlv", ids.uuid7()))
     message: EmailMessage = message_from_string(raw, policy=policy.default)
     return Specimen(
         headers=[(name, str(value)) for name, value in message.items() if name != "MIME-Version"],
@@ -90,7 +91,7 @@ def send(
     if notification.letter:
         words = tuple(replace(each, subject=f"[Test] {each.subject}") for each in notification.letter.words)
         notification = replace(notification, letter=replace(notification.letter, words=words))
-    context = _context(event_type, event_id, locale)
+    context = _context(notification, event_type, event_id, locale)
     public_id = ids.public("dlv", ids.uuid7())
     directory = Directory()
     try:
@@ -130,7 +131,7 @@ def _notification(template: EmailTemplate, subscription: Subscription | None = N
     )
 
 
-def _context(event_type: EventType, event_id: str, locale: str) -> dict[str, Any]:
+def _context(notification: Notification, event_type: EventType, event_id: str, locale: str) -> dict[str, Any]:
     """Return the values of the event, or of the sample, as templates see them."""
     event = None
     if event_id:
@@ -142,6 +143,13 @@ def _context(event_type: EventType, event_id: str, locale: str) -> dict[str, Any
             raise NoSpecimen(f"{event_id} is a {event.type.code}. Choose that event type, or another event.")
     claimed = sample.of_event(event) if event else sample.of_sample(event_type)
     context = rendering.tokens(claimed, now=timezone.now())
+    if event and notification.letter:
+        try:
+            context = mail_values.with_objects(
+                context, notification.letter, about=event_type.code, event=event.uid
+            )
+        except liquid.TemplateFault as fault:
+            raise NoSpecimen(str(fault)) from fault
     if locale:
         account = context.get("account")
         context["account"] = {**(account if isinstance(account, dict) else {}), "locale": locale}

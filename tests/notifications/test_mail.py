@@ -13,8 +13,9 @@ from django.core.management import call_command
 
 from events.catalog import BUILTIN
 from events.models import EventType
+from events.objects import report
 from events.publish import publish
-from notifications import assemble, letters, liquid, mail, vet_mail
+from notifications import assemble, letters, liquid, mail, specimen, vet_mail
 from notifications.destinations import Notification
 from notifications.engine import Engine
 from notifications.liquid_places import place
@@ -330,3 +331,25 @@ def test_what_is_equal_is_not_written_alike(source, expected):
         liquid.render(source, {"at": "2026-11-22T14:03:09Z"}, kind="text", place=place("en-US", ""))
         == expected
     )
+
+
+def test_what_the_payload_lacks_is_that_of_the_account_as_the_event_found_it(catalog, smtp_sink):
+    """The words, and the choice of the language: at the first try, and in a preview of the event later."""
+    SmtpProfileFactory()
+    template = EmailTemplateFactory(
+        subject="For {{ account.display_name }}", text="Until {{ invoice.due_date }}."
+    )
+    EmailVariant.objects.create(
+        template=template, locale="de", subject="An {{ account.display_name }}", text="-"
+    )
+    EmailSubscriptionFactory(email_template=template, address="billing@example.com")
+    report("account", "1001", {"display_name": "Example GmbH", "locale": "de-AT"})
+    event = publish("invoice.posted", {"account": {"id": "1001"}, "invoice": {"id": "7"}}).event
+    report("account", "1001", {"display_name": "Renamed", "locale": "en"})
+
+    Engine(until_idle=True).run()
+
+    [sent] = smtp_sink.mails
+    assert sent.parsed()["Subject"] == "An Example GmbH"
+    seen = specimen.make(template, event_type=catalog["invoice.posted"], event_id=event.public_id)
+    assert dict(seen.headers)["Subject"] == "An Example GmbH"
