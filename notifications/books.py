@@ -22,6 +22,7 @@ from .transports.base import Verdict
 FLUSH_SIZE = 128  # results
 FLUSH_AFTER = 0.05  # seconds
 RENEW_EVERY = 5.0  # seconds
+LONGEST_FINISH = 0.5  # seconds for what digests carry, while nothing else is settled
 
 
 class Books:
@@ -41,6 +42,7 @@ class Books:
         self._circuits: dict[int, Lease] = {}
         self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
         self._unused: Counter[int] = Counter()  # tokens of what was not tried, by circuit
+        self._ends_digests = False  # one that has ended may carry more than was settled at once
         self._waiting_since = 0.0
         self._renewed = time.monotonic()
 
@@ -114,7 +116,7 @@ class Books:
         """Settle, when enough has come together or waited long enough, or `now`; renew leases in time."""
         clock = time.monotonic()
         renewing = bool(self._leases) and clock - self._renewed > RENEW_EVERY
-        anything = self._results or self._untried or self._ended or self._answers
+        anything = self._results or self._untried or self._ended or self._answers or self._ends_digests
         ripe = anything and (
             now
             or not self.under_way
@@ -148,8 +150,8 @@ class Books:
             ration.give_back(+self._unused)
         self._unused.clear()
         refused_address.follow(results)
-        if any(result.claimed.ordering_key == KEY for result in results):
-            finish_digests.finish()
+        if self._ends_digests or any(result.claimed.ordering_key == KEY for result in results):
+            self._ends_digests = finish_digests.finish(seconds=LONGEST_FINISH) >= finish_digests.BATCH
 
     def _tell_circuits(self) -> None:
         """Write down how ailing destinations fare; disable those that have failed for days."""

@@ -47,7 +47,7 @@ class Lease:
     is_lost: bool = False
     is_paused: bool = False  # by an administrator or by a fault of its own, or it rests
     may_have_work: bool = True
-    has_suspects: bool = False  # some of it was in flight when a worker died
+    has_suspects: bool = False  # two workers in a row died on some of it
     served_at: float = 0.0  # monotonic seconds
     busy: set[int] = field(default_factory=set)  # ids of deliveries taken and not settled
     busy_lanes: set[int] = field(default_factory=set)

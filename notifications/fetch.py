@@ -68,7 +68,7 @@ WITH held AS MATERIALIZED (
   WHERE c.leased_until > clock_timestamp()
 ), work AS MATERIALIZED (
   SELECT held.id AS claimed_by, NULL::bigint AS of_lane, NULL::bigint AS tail, d.*, false AS is_first,
-    true AS here, d.crash_count = 0 AS may_go
+    true AS here, d.crash_count < 2 AS may_go
   FROM held CROSS JOIN LATERAL (
     SELECT d.* FROM notifications_delivery d
     WHERE d.channel_id = held.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')
@@ -90,14 +90,14 @@ WITH held AS MATERIALIZED (
       -- A mail for another profile ends the run; first in its lane, it takes the lane there.
       bool_and(d.recipient = '' OR d.channel_id = held.id)
         OVER (ORDER BY d.sequence) AS here,
-      bool_and(d.status <> 'held' AND d.crash_count = 0) OVER (ORDER BY d.sequence) AS may_go
+      bool_and(d.status <> 'held' AND d.crash_count < 2) OVER (ORDER BY d.sequence) AS may_go
     FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
     ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON d.here OR d.is_first
   WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
 ), suspect AS MATERIALIZED (
-  -- What was in flight when a worker died is taken alone, so that only the guilty is counted again.
-  SELECT id FROM work WHERE %(alone)s::bool AND crash_count > 0 AND status <> 'held' AND here
+  -- What two workers died on in a row is taken alone, so that only the guilty is counted once more, and held.
+  SELECT id FROM work WHERE %(alone)s::bool AND crash_count >= 2 AND status <> 'held' AND here
     AND (is_first OR of_lane IS NULL)
   ORDER BY due_at, id LIMIT 1
 ), taken AS MATERIALIZED (
@@ -119,7 +119,7 @@ SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.ha
          SELECT FROM taken m WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held'
            AND (marked.id IS NULL OR NOT m.goes)),
        EXISTS (SELECT FROM taken m
-               WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held' AND m.crash_count > 0),
+               WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held' AND m.crash_count >= 2),
        w.of_lane, w.tail, CASE WHEN w.here THEN NULL ELSE w.channel_id END,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
        w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
@@ -136,10 +136,12 @@ LEFT JOIN LATERAL (
    ORDER BY p.sequence DESC LIMIT 1)
   UNION ALL
   -- Or it is on its way again, in the lane of a replay.
-  (SELECT p.uid, p.sequence FROM notifications_lane r JOIN notifications_delivery p ON p.lane_id = r.id
-   WHERE w.is_first AND r.home_id = w.lane_id AND p.sequence < w.sequence
-     AND p.status NOT IN ('skipped', 'cancelled', 'dead', 'digested')
-   ORDER BY p.sequence DESC LIMIT 1)
+  (SELECT p.uid, p.sequence FROM notifications_lane r CROSS JOIN LATERAL (
+     SELECT p.uid, p.sequence FROM notifications_delivery p
+     WHERE p.lane_id = r.id AND p.sequence < w.sequence
+       AND p.status NOT IN ('skipped', 'cancelled', 'dead', 'digested')
+     ORDER BY p.sequence DESC LIMIT 1) p
+   WHERE w.is_first AND r.home_id = w.lane_id)
   ORDER BY sequence DESC LIMIT 1) p ON true
 LEFT JOIN notifications_renderedbody b ON b.delivery_id = w.id AND b.delivery_created_at = w.created_at
 LEFT JOIN events_event e ON e.id = w.event_id
@@ -161,8 +163,8 @@ class Work:
 def fetch(leases: Iterable[Lease], *, alone: bool) -> Work:
     """Take what is due on these channels, up to the room of each; lanes together and in order.
 
-    What was in flight when a worker died is left, with what comes after it in its lane; or, `alone` as nothing
-    else is under way, one such delivery is all that is taken. The ids are written to their channels in the same
+    What two workers died on in a row is left, with what comes after it in its lane; or, `alone` as nothing else
+    is under way, one such delivery is all that is taken. The ids are written to their channels in the same
     statement, before anything is sent. A lease that turns out to be lost or paused is marked so.
     """
     asked = {lease.channel_id: lease for lease in leases}

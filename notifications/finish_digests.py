@@ -4,6 +4,8 @@ Called by the worker that settles a digest, by whoever skips or cancels one, and
 them not have come so far. Each batch is a transaction of its own, and can be repeated.
 """
 
+import time
+
 from django.db import connection, transaction
 
 from . import channels
@@ -50,14 +52,17 @@ WHERE due_at IS NOT NULL AND event_id IN (
 """
 
 
-def finish() -> int:
-    """Settle what the digests that have ended carry; return how many deliveries. One statement if none has."""
-    total = 0
+def finish(*, seconds: float = float("inf")) -> int:
+    """Settle what the digests that have ended carry; return how many deliveries. One statement if none has.
+
+    After so many `seconds` what is left is left to the next call, which goes on there.
+    """
+    total, ends = 0, time.monotonic() + seconds
     seen: list[int] = []
-    while digest_id := _next(seen):
+    while time.monotonic() < ends and (digest_id := _next(seen)):
         seen.append(digest_id)
         after: int | None = 0
-        while after is not None:
+        while after is not None and time.monotonic() < ends:
             done, after = _batch(digest_id, after)
             total += done
     if seen:

@@ -112,7 +112,8 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
     record(actor, f"delivery.{verb}", [delivery.public_id for delivery in done], reason)
     if done:
         transaction.on_commit(partial(nudge), robust=True)
-        transaction.on_commit(finish_digests.finish, robust=True)  # one of them may be a digest
+        # One of them may be a digest; what is left of a large one, `go_on` settles.
+        transaction.on_commit(partial(finish_digests.finish, seconds=2.0), robust=True)
     return Report(done=len(done), refused=dict(refused))
 
 

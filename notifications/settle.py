@@ -69,6 +69,8 @@ WITH r AS MATERIALIZED (
     status = r.status, hold_cause = r.hold_cause, last_error = r.error,
     due_at = CASE WHEN r.wait IS NULL THEN NULL ELSE clock_timestamp() + make_interval(secs => r.wait) END,
     attempt_count = d.attempt_count + r.spends::int,
+    -- A try that the worker outlived exonerates.
+    crash_count = CASE WHEN r.verdict IS NULL THEN d.crash_count ELSE 0 END,
     settled_at = CASE WHEN r.status IN ('delivered', 'dead') THEN clock_timestamp() END
   FROM r JOIN held ON held.id = r.channel_id AND held.epoch = r.epoch
   WHERE d.id = r.delivery_id AND d.status IN ('pending', 'retrying')

@@ -13,13 +13,15 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from events.draft import Draft
 from events.publish import publish_many
-from notifications.models import Channel, Delivery
+from notifications import switch
+from notifications.models import Channel, Delivery, Endpoint, Subscription
 from notifications.nudge import nudge
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
 from tests.faults.ledger import Ledger
@@ -126,6 +128,13 @@ def worker(
 def unfinished() -> int:
     """Return how many deliveries are not final."""
     return Delivery.objects.filter(status__in=Delivery.UNFINISHED).count()
+
+
+def begin_anew(subscriptions: Sequence[Subscription]) -> None:
+    """Stop and resume their endpoints, as a person who believes them mended: a fifth failure opens a circuit."""
+    endpoint_ids = [subscription.endpoint_id for subscription in subscriptions if subscription.endpoint_id]
+    switch.pause(Endpoint, endpoint_ids, AnonymousUser())
+    switch.resume(Endpoint, endpoint_ids, AnonymousUser())
 
 
 def all_delivered(total: int) -> Callable[[], bool]:

@@ -1,17 +1,23 @@
 """Fault 9: receivers that misbehave on purpose, each beside healthy ones, in one worker with few threads."""
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from psutil import Process
 
-from notifications import switch
 from notifications.breaker import OPENS_AFTER
-from notifications.models import Attempt, Delivery, Endpoint
+from notifications.models import Attempt, Delivery
 from notifications.transports.base import BODY_LIMIT
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger, Rule
 from tests.faults.misbehaviour import BY_NAME, NEVER_READS
-from tests.faults.scene import conclude, publish_events, subscribe, wait_for_count, wait_until, worker
+from tests.faults.scene import (
+    begin_anew,
+    conclude,
+    publish_events,
+    subscribe,
+    wait_for_count,
+    wait_until,
+    worker,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,12 +54,6 @@ def test_hostile_receivers_again_and_again_hold_up_nobody(catalog, ledger):
     meet_hostility(ledger, rounds=20)
 
 
-def _begin_anew(endpoint_ids: list[int]) -> None:
-    """Stop and resume them, as a person would who believes them mended: a fifth failure opens a circuit."""
-    switch.pause(Endpoint, endpoint_ids, AnonymousUser())
-    switch.resume(Endpoint, endpoint_ids, AnonymousUser())
-
-
 def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
     """Send to healthy and hostile hosts with fewer threads than hostile ones."""
     subscribe(GOOD, ordered=False)
@@ -73,7 +73,7 @@ def meet_hostility(ledger: Ledger, *, rounds: int) -> None:
             took = wait_for_count(good, number * len(GOOD))
             wait_for_count(tried, number * len(BAD), 120)
             if number % SERIES == 0:
-                _begin_anew([subscription.endpoint_id for subscription in bad])
+                begin_anew(bad)
         grown = process.memory_info().rss - before
     for subscription, kind in zip(bad, KINDS, strict=True):
         attempts = Attempt.objects.filter(delivery__subscription=subscription)

@@ -35,7 +35,7 @@ def follow_names(ca, ca_bundle, folder, *, events: int) -> None:
     """Listen at both addresses, look the name up for every send, and see where the sends arrive."""
     if not connection.settings_dict["HOST"].startswith("/"):
         pytest.skip("this test's host reaches a PostgreSQL on a Unix socket only")
-    subscribe([HOST], ordered=True)
+    subscribe([HOST], ordered=True, retry_seconds=[0] * 100)
     with lonely_host(PUBLIC, nameserver=SERVER) as host:
         names = subprocess.Popen(
             [*host.prefix, sys.executable, "-m", "tests.faults.names", SERVER, *ANSWERS],

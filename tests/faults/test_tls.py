@@ -14,7 +14,7 @@ from pytest_django import Settings
 from notifications.models import Attempt, Delivery
 from tests.faults.conftest import HOSTS
 from tests.faults.ledger import Ledger
-from tests.faults.scene import conclude, publish_events, subscribe, wait_for_count, worker
+from tests.faults.scene import begin_anew, conclude, publish_events, subscribe, wait_for_count, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,10 +109,12 @@ def meet_bad_certificates(ledger: Ledger, *, rounds: int) -> None:
     published: list[str] = []
     with worker(threads=2):
         # The last round proves that the threads are free again.
-        for _ in range(rounds + 1):
+        for number in range(1, rounds + 2):
             published += publish_events(2)
             took = wait_for_count(good, len(published) * len(GOOD))
             wait_for_count(tried, len(published) * len(BAD), 120)
+            if number % 2 == 0:
+                begin_anew(bad)
     for subscription, host in zip(bad, BAD, strict=True):
         attempts = Attempt.objects.filter(delivery__subscription=subscription)
         error_class, words = WHY[host.split(".")[0]]
