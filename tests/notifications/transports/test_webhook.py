@@ -510,7 +510,7 @@ def test_an_early_hint_is_no_answer_and_the_next_callout_gets_its_own(https_rece
         def answer(sock):
             sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
             time.sleep(0.05)
-            sock.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            sock.sendall(b"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
         return answer
 
