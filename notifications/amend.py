@@ -25,7 +25,7 @@ from events.grants import Caller, affected_queues, check_change
 from events.models import Event, InboxEntry, QuarantinedEvent, WithheldEvent
 from events.refusals import InvalidField, StateConflict
 
-from . import deliveries, fan_out, operate
+from . import deliveries, fan_out, membership, operate
 from .audit import record
 from .grip import Grip
 from .models import Delivery, RenderedBody
@@ -82,6 +82,7 @@ def _amend(event_id: int, change: Change, caller: Caller) -> Event:
     own = Delivery.objects.filter(event=event)
     queues = affected_queues(event) | set(own.values_list("subscription__queue", flat=True))
     check_change(event, "update", caller, queues)
+    membership.refuse_own(event)
     content = amended.check(event, change.data) if change.data is not None else None
     told = change.told(event)
     refuse_cancelled(event)
@@ -178,13 +179,16 @@ def _is_held(rows: list[Delivery]) -> bool:
 def _hold(waiting: list[Delivery], grip: Grip, *, is_held: bool) -> None:
     """Hold what waits, or let go what was held by this; what a person or a fault holds stays with them."""
     own = Delivery.objects.filter(pk__in=[row.pk for row in waiting], status__in=Delivery.UNFINISHED)
-    chosen = own.filter(status__in=Delivery.WAITING) if is_held else own.filter(hold_cause=Cause.PUBLISHER)
+    waits = Q(status__in=Delivery.WAITING) | Q(hold_cause=Cause.COLLECTED)
+    chosen = own.filter(waits) if is_held else own.filter(hold_cause=Cause.PUBLISHER)
     ids = set(chosen.values_list("pk", flat=True))
     for row in waiting:
         if row.pk in ids and is_held:
             grip.block_lane(row)
         elif row.pk in ids:
             grip.free_lane(row, passes=False)
+    if is_held:
+        membership.take_out(ids)
     operate.change("hold" if is_held else "release", own.filter(pk__in=ids), cause=Cause.PUBLISHER)
 
 
@@ -207,6 +211,7 @@ def _match_again(
     ]
     for row in gone:
         grip.free_lane(row, passes=True)
+    membership.take_out([row.pk for row in gone])
     left = Delivery.objects.filter(pk__in=[row.pk for row in gone])
     operate.change("cancel", left)
     left.update(last_error="The event was amended, and does not match this subscription any more.")

@@ -5,7 +5,10 @@ from collections.abc import Collection
 from django.db import connection
 
 from events import ids
+from events.models import Event
+from events.refusals import StateConflict
 
+from .collect import CODE, KEY
 from .models import Collected
 
 
@@ -36,3 +39,12 @@ def bound(delivery_ids: Collection[int]) -> dict[int, str]:
 def take_out(delivery_ids: Collection[int]) -> None:
     """Take these deliveries, which are locked, out of the digests that still collect."""
     Collected.objects.filter(delivery__in=delivery_ids, digest__delivery=None).delete()
+
+
+def refuse_own(event: Event) -> None:
+    """Raise StateConflict if this is the event of a digest, which is the system's own."""
+    if event.ordering_key == KEY and event.type.code == CODE:
+        raise StateConflict(
+            f"{event.public_id} is the event of a digest: operate its delivery, "
+            "or, until that exists, the deliveries that the digest collects."
+        )

@@ -5,6 +5,7 @@ from django.db.models import Exists, F, OuterRef
 from events.models import Event
 from events.refusals import StateConflict
 
+from . import membership
 from .grip import Grip
 from .models import Attempt, Delivery, PullCursor
 
@@ -24,10 +25,13 @@ def sent(rows: list[Delivery], grip: Grip) -> dict[int, str]:
     )
     webhooks = Delivery.objects.filter(pk__in=ids, subscription__endpoint__isnull=False)
     pulled = set(webhooks.filter(Exists(cursors)).values_list(F("pk"), flat=True))
+    bound = membership.bound([row.pk for row in rows if row.hold_cause == Delivery.HoldCause.COLLECTED])
     found: dict[int, str] = {}
     for row in rows:
         if row.pk in grip.may_be_sent:
             found[row.pk] = "in flight"
+        elif row.pk in bound:
+            found[row.pk] = f"goes out in the digest {bound[row.pk]}"
         elif row.status not in _UNSENT or row.pk in tried or row.attempt_count:
             found[row.pk] = row.status
         elif row.pk in pulled and row.status != "suppressed":

@@ -76,8 +76,8 @@ class TakenBackSerializer(serializers.Serializer[Any]):
     )
     cancelled = serializers.IntegerField(help_text="By this call.")
     tried = serializers.IntegerField(help_text="Of those: failed before, and may have arrived nevertheless.")
-    in_flight = serializers.IntegerField(help_text="Not cancelled: their result is on its way.")
-    delivered = serializers.IntegerField()
+    in_flight = serializers.IntegerField(help_text="Not cancelled: on their way, alone or in a digest.")
+    delivered = serializers.IntegerField(help_text="Alone or in a digest.")
     ended_before = serializers.IntegerField(help_text="Dead, skipped, suppressed or cancelled already.")
 
 

@@ -10,11 +10,25 @@ from django.db import connection
 from django.utils import timezone
 
 from events.models import Grant, InboxEntry, QuarantinedEvent, WithheldEvent
+from events.refusals import StateConflict
+from notifications.amend import Change, amend
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Attempt, AuditEntry, Delivery, Filter, Lane, RenderedBody
+from notifications.models import (
+    Attempt,
+    AuditEntry,
+    Collected,
+    Delivery,
+    Digest,
+    Filter,
+    Lane,
+    RenderedBody,
+    Subscription,
+)
+from notifications.take_back import take_back
 from tests.calls.conftest import Scene, event_of
-from tests.factories import SubscriberFactory, WebhookSubscriptionFactory
+from tests.factories import SubscriberFactory, UserFactory, WebhookSubscriptionFactory
+from tests.notifications.test_storm_control import end_periods
 from tests.servers import HttpsReceiver
 from tests.workers import Gauge, until, working
 
@@ -251,6 +265,85 @@ class TestCancel:
         problem = scene.api("patch", f"events/{event}/", '{"held": true}', status=409)
         assert (problem["state"], "Publish it again" in problem["detail"]) == ("cancelled", True)
         assert AuditEntry.objects.filter(action="event.cancel", subject=event).count() == 1
+
+    def test_it_says_when_it_was_cancelled_not_since_when_it_was_held(self, scene: Scene) -> None:
+        event = scene.publish(deliver_at="2999-01-01T00:00:00Z")
+        scene.api("patch", f"events/{event}/", '{"held": true}', status=200)
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        WithheldEvent.objects.update(since=long_ago)
+        scene.api("delete", f"events/{event}/", status=200)
+        assert WithheldEvent.objects.get().since > long_ago
+        WithheldEvent.objects.update(since=long_ago)
+        scene.api("delete", f"events/{event}/", status=200)
+        assert WithheldEvent.objects.get().since == long_ago, "a repetition changes nothing"
+
+
+class TestDigests:
+    @pytest.fixture
+    def collected(self, scene: Scene, https_receiver: HttpsReceiver) -> list[str]:
+        """One event that arrived alone, and two that wait behind it for the digest of their lane."""
+        Subscription.objects.filter(pk=scene.hooks.pk).update(storm_limit=1, storm_minutes=30)
+        events = [scene.publish(amount=f"{n}.00") for n in range(3)]
+        drain()
+        assert states() == [(1, "delivered", ""), (2, "held", "collected"), (3, "held", "collected")]
+        return events
+
+    def close(self) -> Delivery:
+        end_periods()
+        fan_out()
+        carrier = Digest.objects.get(delivery__isnull=False).delivery
+        assert carrier
+        return carrier
+
+    def test_what_a_digest_carries_stays_in_it(
+        self, scene: Scene, collected: list[str], https_receiver: HttpsReceiver
+    ) -> None:
+        carrier = self.close()
+        later = scene.publish(amount="9.00")
+        for change in ('{"held": true}', f'{{"data": {AMENDED}}}', '{"deliver_at": "2999-01-01T00:00:00Z"}'):
+            [sent] = scene.api("patch", f"events/{collected[1]}/", change, status=409)["sent"]
+            assert sent["state"] == f"goes out in the digest {carrier.public_id}"
+        answer = scene.api("delete", f"events/{collected[1]}/", status=200)
+        assert (answer["state"], answer["cancelled"], answer["in_flight"]) == ("partly_sent", 0, 1)
+        drain()
+        single, digest = bodies(https_receiver)[:2]
+        assert single["id"] == collected[0]
+        assert [each["id"] for each in digest["data"]["events"]] == collected[1:]
+        assert later not in str(digest)
+        answer = scene.api("delete", f"events/{collected[1]}/", status=200)
+        assert (answer["state"], answer["delivered"], answer["ended_before"]) == ("partly_sent", 1, 0)
+
+    def test_what_waits_for_a_digest_is_held_and_cancelled_outside_of_it(
+        self, scene: Scene, collected: list[str], https_receiver: HttpsReceiver
+    ) -> None:
+        answer = scene.api("patch", f"events/{collected[1]}/", '{"held": true}', status=200)
+        assert (answer["held"], answer["blocked_lanes"]) == (True, 1)
+        assert states()[1:] == [(2, "held", "publisher"), (3, "held", "collected")]
+        assert Collected.objects.get().delivery.sequence == 3
+        assert scene.api("delete", f"events/{collected[2]}/", status=200)["state"] == "cancelled"
+        assert not Collected.objects.exists()
+        scene.api("patch", f"events/{collected[1]}/", '{"held": false}', status=200)
+        end_periods()
+        drain()
+        assert [body["id"] for body in bodies(https_receiver)] == collected[:2]
+
+    def test_the_event_of_a_digest_is_operated_by_its_delivery(
+        self, scene: Scene, collected: list[str]
+    ) -> None:
+        # Before it is closed it is in no queue, so that no grant reaches it.
+        event, person = InboxEntry.objects.get().event, UserFactory(is_superuser=True)
+        with pytest.raises(StateConflict, match="operate its delivery"):
+            amend(event.pk, Change(held=True), person)
+        with pytest.raises(StateConflict, match="operate its delivery"):
+            take_back(event.pk, person)
+        assert InboxEntry.objects.get().event == event
+        assert self.close().event == event
+        Grant.objects.update(others_entries=True)
+        for method, body in (("patch", '{"held": true}'), ("patch", '{"data": {}}'), ("delete", None)):
+            problem = scene.api(method, f"events/{event.public_id}/", body, status=409)
+            assert "operate its delivery" in problem["detail"]
+        assert states()[1:] == [(2, "held", "collected"), (3, "held", "collected"), (1, "pending", "")]
+        assert not WithheldEvent.objects.exists()
 
 
 class TestGrants:
