@@ -58,12 +58,12 @@ class Source:
     is_known: bool = True
 
 
-@transaction.atomic
 def take(source: Source, reports: list[Report]) -> int:
-    """Keep the reports that are new, and act on them; return how many there were."""
+    """Keep the reports that are new, and act on them, each on its own; return how many there were."""
     return sum(_take_one(source, report) for report in reports)
 
 
+@transaction.atomic
 def _take_one(source: Source, report: Report) -> bool:
     if report.kind not in Kind.values or not report.recipient:
         return False
@@ -95,12 +95,6 @@ def _take_one(source: Source, report: Report) -> bool:
 def _follow(row: DeliveryFeedback, source: Source, report: Report) -> None:
     """Let the delivery say what became of it, and mail a dead or annoyed address no more."""
     kind, delivery = Kind(row.kind), row.delivery
-    if kind in _WORDS and delivery:
-        # It was accepted, and has not arrived.
-        Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.DELIVERED).update(
-            status=Delivery.Status.DEAD,
-            last_error=f"{_WORDS[kind]}: {row.detail or 'no reason was given.'}"[:1000],
-        )
     if kind == Kind.UNSUBSCRIBED and delivery:
         opt_out.leave(opt_out.Wish(delivery.subscription_id, row.recipient.lower()))
     reason = None
@@ -111,6 +105,12 @@ def _follow(row: DeliveryFeedback, source: Source, report: Report) -> None:
     if reason:
         who = report.said_by or row.get_provider_display()
         suppress(row.recipient, reason=reason, detail=row.detail, delivery=delivery, said_by=who)
+    if kind in _WORDS and delivery:
+        # It was accepted, and has not arrived. Last, since what is taken back locks channels before deliveries.
+        Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.DELIVERED).update(
+            status=Delivery.Status.DEAD,
+            last_error=f"{_WORDS[kind]}: {row.detail or 'no reason was given.'}"[:1000],
+        )
 
 
 def find(report: Report) -> Delivery | None:

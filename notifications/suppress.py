@@ -41,8 +41,7 @@ def follow(row: Suppression, actor: audit.Actor | None = None) -> None:
     label = Suppression.Reason(row.reason).label
     # Mails keep their recipient as it was written.
     written = row.delivery.recipient if row.delivery else row.address
-    for address in {row.address, written}:
-        withdraw(address, why=f"The address is suppressed: {label}.")
+    withdraw(row.address, written, why=f"The address is suppressed: {label}.")
     audit.record(actor or System(), "suppression.create", [row.address], row.detail or label)
 
 

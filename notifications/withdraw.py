@@ -1,8 +1,10 @@
 """Taking back what waits to be mailed to an address that is not to be mailed any more."""
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
 
 from . import operate
+from .grip import Grip
 from .models import Delivery
 
 
@@ -14,17 +16,23 @@ class System(AnonymousUser):
         return "Bellwether"
 
 
-def withdraw(address: str, *, why: str, subscription_id: int | None = None) -> int:
-    """Cancel what waits for this address, with the reason; return how much that was.
+@transaction.atomic
+def withdraw(*addresses: str, why: str, subscription_id: int | None = None) -> int:
+    """Cancel all that waits for these addresses, with the reason; return how much that was.
 
     What is in flight goes; what comes later is stopped by fan-out.
     """
     waiting = Delivery.objects.filter(
-        recipient__in={address, address.lower()}, status__in=Delivery.UNFINISHED
+        recipient__in={*addresses, *map(str.lower, addresses)}, status__in=Delivery.UNFINISHED
     )
     if subscription_id is not None:
         waiting = waiting.filter(subscription_id=subscription_id)
-    ids = list(waiting.order_by("-id").values_list("pk", flat=True)[: operate.LIMIT])
-    report = operate.cancel(ids, System(), why)
-    Delivery.objects.filter(pk__in=ids, status=Delivery.Status.CANCELLED).update(last_error=why)
-    return report.done
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True))
+    # A batch locks deliveries; the next one's channels and lanes have to be locked before them.
+    Grip.of(ids)
+    done = 0
+    for start in range(0, len(ids), operate.LIMIT):
+        batch = ids[start : start + operate.LIMIT]
+        done += operate.cancel(batch, System(), why).done
+        Delivery.objects.filter(pk__in=batch, status=Delivery.Status.CANCELLED).update(last_error=why)
+    return done

@@ -2,7 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import CheckConstraint, Q
 
 from . import rotation, vet
 from .account import Account, Authentication, Security
@@ -46,12 +46,15 @@ class SmtpProfile(models.Model):
     bounce_address = models.EmailField(
         "Bounces go to",
         blank=True,
+        default="",
+        db_default="",
         help_text="The envelope sender (Return-Path), such as bounces@example.com, whose mail is handed to us: "
         "docs/mail.md. Empty: the From address.",
     )
     suppresses_bounces = models.BooleanField(
         "suppress addresses that do not exist",
         default=True,
+        db_default=True,
         help_text="An address that a server says does not exist (5.1.1 and the like) gets no more mail until "
         "it is released. Untick it where a relay says so of others, too.",
     )
@@ -90,11 +93,13 @@ class SmtpProfile(models.Model):
     oauth_refresh_token = EncryptedTextField("refresh token", blank=True, default="")
     provider_key = EncryptedTextField("API key", blank=True, default="")
     provider_secret = EncryptedTextField("secret key", blank=True, default="")
-    provider_token = EncryptedTextField("session token", blank=True, default="")
+    provider_token = EncryptedTextField("session token", blank=True, default="", db_default="")
     provider_region = models.CharField(
         "region",
         max_length=32,
         blank=True,
+        default="",
+        db_default="",
         validators=[validate_region],
         help_text="Amazon SES: where the identity is verified, such as eu-central-1.",
     )
@@ -188,46 +193,38 @@ class SmtpProfile(models.Model):
                 name="smtp_profile_one_default",
                 violation_error_message="Another profile is the default already.",
             ),
-            models.CheckConstraint(condition=Q(port__range=(1, 65535)), name="smtp_profile_port"),
-            models.CheckConstraint(
+            CheckConstraint(condition=Q(port__range=(1, 65535)), name="smtp_profile_port"),
+            CheckConstraint(
                 condition=Q(security__in=[security.value for security in Security]),
                 name="smtp_profile_security",
             ),
-            models.CheckConstraint(
-                condition=Q(timeout_seconds__range=(1, 15)), name="smtp_profile_timeout_bounded"
-            ),
-            models.CheckConstraint(
+            CheckConstraint(condition=Q(timeout_seconds__range=(1, 15)), name="smtp_profile_timeout_bounded"),
+            CheckConstraint(
                 condition=Q(max_connections__range=(1, 64)), name="smtp_profile_connections_bounded"
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 condition=Q(rate_per_minute=None) | Q(rate_per_minute__range=(1, 600_000)),
                 name="smtp_profile_rate_bounded",
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 condition=~Q(kind="smtp") | ~Q(host=""),
                 name="smtp_profile_has_host",
                 violation_error_message="Name the SMTP server.",
             ),
-            models.CheckConstraint(
-                condition=Q(kind__in=[kind.value for kind in Kind]), name="smtp_profile_kind"
-            ),
-            models.CheckConstraint(
+            CheckConstraint(condition=Q(kind__in=[kind.value for kind in Kind]), name="smtp_profile_kind"),
+            CheckConstraint(
                 condition=Q(authentication__in=[each.value for each in Authentication]),
                 name="smtp_profile_authentication",
             ),
-            models.CheckConstraint(
-                condition=Q(on_unknown__in=["resend", "hold"]), name="smtp_profile_on_unknown"
-            ),
-            models.CheckConstraint(
-                condition=Q(connect_seconds__range=(1, 15)), name="smtp_profile_connect_bounded"
-            ),
-            models.CheckConstraint(
+            CheckConstraint(condition=Q(on_unknown__in=["resend", "hold"]), name="smtp_profile_on_unknown"),
+            CheckConstraint(condition=Q(connect_seconds__range=(1, 15)), name="smtp_profile_connect_bounded"),
+            CheckConstraint(
                 condition=Q(mails_per_connection__range=(1, 100_000)), name="smtp_profile_mails_bounded"
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 condition=~Q(fallback=models.F("id")), name="smtp_profile_is_not_its_own_fallback"
             ),
-            models.CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),
+            CheckConstraint(condition=~Q(from_address=""), name="smtp_profile_has_from_address"),
         ]
 
     SECRETS = SECRETS

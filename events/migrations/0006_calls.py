@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
             model_name="apikey",
             name="is_operator",
             field=models.BooleanField(
+                db_default=False,
                 default=False,
                 help_text="Sees the events, deliveries and objects of every subscriber. Else it sees what its subscriber published and what its subscriptions got.",
                 verbose_name="operator's key",

@@ -75,6 +75,7 @@ class ApiKey(models.Model):
     is_operator = models.BooleanField(
         "operator's key",
         default=False,
+        db_default=False,
         help_text="Sees the events, deliveries and objects of every subscriber. "
         "Else it sees what its subscriber published and what its subscriptions got.",
     )

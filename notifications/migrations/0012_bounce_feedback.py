@@ -12,13 +12,19 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="suppression",
             name="created_by",
-            field=models.CharField(blank=True, max_length=150, verbose_name="by whom"),
+            field=models.CharField(
+                blank=True, db_default="", default="", max_length=150, verbose_name="by whom"
+            ),
         ),
         migrations.AddField(
             model_name="suppression",
             name="said_by",
             field=models.CharField(
-                blank=True, help_text="Which server, provider or bounce mail said so.", max_length=200
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Which server, provider or bounce mail said so.",
+                max_length=200,
             ),
         ),
         migrations.AlterField(

@@ -210,12 +210,6 @@ class Migration(migrations.Migration):
                 to="notifications.replay",
             ),
         ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("replay__isnull", False)), fields=["replay"], name="delivery_by_replay"
-            ),
-        ),
         migrations.AddConstraint(
             model_name="pullcursor",
             constraint=models.UniqueConstraint(

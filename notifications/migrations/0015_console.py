@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             model_name="auditentry",
             name="changes",
             field=models.JSONField(
-                default=list, help_text="Of an edit: each field, what it was and what it is."
+                db_default=[], default=list, help_text="Of an edit: each field, what it was and what it is."
             ),
         ),
         migrations.AddField(
@@ -36,13 +36,20 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="auditentry",
             name="name",
-            field=models.CharField(blank=True, help_text="What that was called then.", max_length=200),
+            field=models.CharField(
+                blank=True, db_default="", default="", help_text="What that was called then.", max_length=200
+            ),
         ),
         migrations.AddField(
             model_name="auditentry",
             name="origin",
             field=models.CharField(
-                blank=True, help_text="The address it came from.", max_length=100, verbose_name="from"
+                blank=True,
+                db_default="",
+                default="",
+                help_text="The address it came from.",
+                max_length=100,
+                verbose_name="from",
             ),
         ),
         migrations.AlterField(
@@ -91,15 +98,5 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="auditentry",
             index=models.Index(fields=["created_at"], name="audit_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(
-                    ("status", "held"), models.Q(("hold_cause__in", ["paused", "collected"]), _negated=True)
-                ),
-                fields=["-id"],
-                name="delivery_for_a_person",
-            ),
         ),
     ]

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
             model_name="subscription",
             name="storm_minutes",
             field=models.PositiveIntegerField(
+                db_default=60,
                 default=60,
                 help_text="How long a period is: 1 to 10,080 minutes (a week). It begins with the first delivery. Of no effect without a number above.",
                 validators=[

@@ -20,10 +20,16 @@ class AuditEntry(models.Model):
         db_persist=True,
     )
     subject = models.CharField(max_length=200, help_text="What it was done to.")
-    name = models.CharField(max_length=200, blank=True, help_text="What that was called then.")
+    name = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="What that was called then."
+    )
     reason = models.TextField(blank=True)
-    changes = models.JSONField(default=list, help_text="Of an edit: each field, what it was and what it is.")
-    origin = models.CharField("from", max_length=100, blank=True, help_text="The address it came from.")
+    changes = models.JSONField(
+        default=list, db_default=[], help_text="Of an edit: each field, what it was and what it is."
+    )
+    origin = models.CharField(
+        "from", max_length=100, blank=True, default="", db_default="", help_text="The address it came from."
+    )
     created_at = models.DateTimeField("date", db_default=Now())
 
     class Meta:

@@ -155,9 +155,13 @@ class Suppression(models.Model):
     reason = models.CharField(max_length=10, choices=Reason, default=Reason.MANUAL)
     detail = models.TextField(blank=True, help_text="What was said, for whoever asks why.")
     said_by = models.CharField(
-        max_length=200, blank=True, help_text="Which server, provider or bounce mail said so."
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Which server, provider or bounce mail said so.",
     )
-    created_by = models.CharField("by whom", max_length=150, blank=True)
+    created_by = models.CharField("by whom", max_length=150, blank=True, default="", db_default="")
     delivery = models.ForeignKey(
         Delivery, models.DO_NOTHING, null=True, blank=True, related_name="+", db_constraint=False
     )

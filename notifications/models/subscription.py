@@ -97,6 +97,7 @@ class Subscription(models.Model):
     storm_minutes = models.PositiveIntegerField(
         "per period of minutes",
         default=60,
+        db_default=60,
         validators=[MinValueValidator(1, PERIOD_FAULT), MaxValueValidator(LONGEST_PERIOD, PERIOD_FAULT)],
         help_text="How long a period is: 1 to 10,080 minutes (a week). It begins with the first delivery. "
         "Of no effect without a number above.",

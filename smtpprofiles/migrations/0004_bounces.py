@@ -20,6 +20,8 @@ class Migration(migrations.Migration):
             name="bounce_address",
             field=models.EmailField(
                 blank=True,
+                db_default="",
+                default="",
                 help_text="The envelope sender (Return-Path), such as bounces@example.com, whose mail is handed to us: docs/mail.md. Empty: the From address.",
                 max_length=254,
                 verbose_name="Bounces go to",
@@ -30,6 +32,8 @@ class Migration(migrations.Migration):
             name="provider_region",
             field=models.CharField(
                 blank=True,
+                db_default="",
+                default="",
                 help_text="Amazon SES: where the identity is verified, such as eu-central-1.",
                 max_length=32,
                 validators=[
@@ -45,13 +49,14 @@ class Migration(migrations.Migration):
             model_name="smtpprofile",
             name="provider_token",
             field=smtpprofiles.encryption.EncryptedTextField(
-                blank=True, default="", verbose_name="session token"
+                blank=True, db_default="", default="", verbose_name="session token"
             ),
         ),
         migrations.AddField(
             model_name="smtpprofile",
             name="suppresses_bounces",
             field=models.BooleanField(
+                db_default=True,
                 default=True,
                 help_text="An address that a server says does not exist (5.1.1 and the like) gets no more mail until it is released. Untick it where a relay says so of others, too.",
                 verbose_name="suppress addresses that do not exist",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import DataError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -21,7 +21,7 @@ from svix.webhooks import Webhook as SvixWebhook
 from events.keys import create_key
 from events.models import Scope
 from events.publish import publish
-from notifications import feedback_address, opt_out, suppress
+from notifications import feed, feedback_address, operate, opt_out, suppress
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
 from notifications.models import (
@@ -34,6 +34,7 @@ from notifications.models import (
     RenderedBody,
     Suppression,
 )
+from notifications.withdraw import withdraw
 from smtpprofiles.models import SmtpProfile
 from tests.factories import EmailSubscriptionFactory, SmtpProfileFactory, SubscriberFactory
 
@@ -269,6 +270,42 @@ def test_what_waits_for_a_suppressed_address_is_taken_back(catalog, smtp_sink):
     waiting.refresh_from_db()
     assert waiting.status == "cancelled"
     assert waiting.last_error == "The address is suppressed: Its owner complained of spam."
+
+
+def test_all_that_waits_for_a_suppressed_address_is_taken_back_however_much(catalog, smtp_sink, monkeypatch):
+    SmtpProfileFactory()
+    EmailSubscriptionFactory(address="Reader@Example.com", is_paused=True)
+    for _ in range(5):
+        publish("invoice.posted", catalog["invoice.posted"].sample)
+    fan_out()
+    monkeypatch.setattr(operate, "LIMIT", 2)
+    with CaptureQueriesContext(connection) as captured:
+        assert withdraw("reader@example.com", "Reader@Example.com", why="Gone.") == 5
+    assert list(Delivery.objects.values_list("status", "last_error")) == [("cancelled", "Gone.")] * 5
+    # Whoever locks a channel after a delivery may wait for a worker that waits for it.
+    locked = [
+        query["sql"].partition(' FROM "notifications_')[2].partition('"')[0]
+        for query in captured
+        if "FOR UPDATE" in query["sql"]
+    ]
+    assert locked.count("delivery") == 3
+    # Those of all batches, and then those of the first one.
+    assert locked[: locked.index("delivery")] == ["channel", "lane"] * 2
+
+
+def test_a_report_that_cannot_be_kept_takes_back_no_other_one(sent):
+    source = feed.Source(profile=SmtpProfile.objects.get(), provider="postmark")
+    bounce = {"kind": "bounced", "metadata": {"delivery": sent.public_id}, "detail": "550 5.1.1 unknown"}
+    reports = [feed.Report(recipient=each, **bounce) for each in (sent.recipient, "a\0@example.com")]
+    with pytest.raises(DataError, match="NUL"), CaptureQueriesContext(connection) as captured:
+        feed.take(source, reports)
+    sent.refresh_from_db()
+    assert (sent.status, DeliveryFeedback.objects.get().delivery) == ("dead", sent)
+    # Its status is written after what waits was taken back: channels are locked before deliveries.
+    told = [query["sql"] for query in captured]
+    suppressed = next(at for at, sql in enumerate(told) if 'INSERT INTO "notifications_suppression"' in sql)
+    died = next(at for at, sql in enumerate(told) if "'dead'" in sql and sql.startswith("UPDATE"))
+    assert suppressed < died
 
 
 def test_looking_up_who_is_not_mailed_costs_one_statement_a_batch(catalog):
