@@ -157,8 +157,9 @@ class EventWithDeliveriesView(EventView):
 def _without_others(refusal: StateConflict, request: Request) -> StateConflict:
     """Return the refusal without the ids of deliveries that the caller may not see: these are counted by state."""
     members: dict[str, Any] = dict(refusal.members)
-    named = {ids.parse("dlv", text) for text in _DELIVERY.findall(f"{refusal.detail} {members}")}
-    seen = {row.public_id for row in visible_deliveries(request).filter(uid__in=named - {None})}
+    named = _DELIVERY.findall(f"{refusal.detail} {members}")
+    uids = [uid for text in named if (uid := ids.parse("dlv", text))]
+    seen = {row.public_id for row in visible_deliveries(request).filter(uid__in=uids)}
 
     def told(text: str) -> str:
         return _DELIVERY.sub(lambda found: found[0] if found[0] in seen else _OTHERS, text)

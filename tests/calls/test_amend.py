@@ -298,9 +298,12 @@ class TestDigests:
     ) -> None:
         carrier = self.close()
         later = scene.publish(amount="9.00")
+        operator = scene.key("events:update", subscriber=scene.publisher, is_operator=True)
         for change in ('{"held": true}', f'{{"data": {AMENDED}}}', '{"deliver_at": "2999-01-01T00:00:00Z"}'):
-            [sent] = scene.api("patch", f"events/{collected[1]}/", change, status=409)["sent"]
+            [sent] = operator("patch", f"events/{collected[1]}/", change, status=409)["sent"]
             assert sent["state"] == f"goes out in the digest {carrier.public_id}"
+            told = scene.api("patch", f"events/{collected[1]}/", change, status=409)["sent"]
+            assert told == [{"state": "goes out in the digest dlv_… of another subscriber", "count": 1}]
         answer = scene.api("delete", f"events/{collected[1]}/", status=200)
         assert (answer["state"], answer["cancelled"], answer["in_flight"]) == ("partly_sent", 0, 1)
         drain()
