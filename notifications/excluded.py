@@ -1,12 +1,15 @@
 """Who is not to be mailed: suppressed addresses and those who opted out. One statement for a batch of events."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from events import prepared
 from events.prepared import array
 
 from .deliveries import Draft
-from .opt_out import REASON as OPTED_OUT
+from .models import Delivery
+
+OPTED_OUT = "The recipient has opted out of this subscription."
+Pair = tuple[int, str]  # a subscription, and an address in small letters
 
 _FIND = """
 SELECT x.subscription_id, x.address, s.reason, s.created_at::date::text
@@ -29,15 +32,23 @@ def exclude(drafts: list[Draft]) -> list[Draft]:
     """Return the drafts, those undeliverable that would go to a person who is not to be mailed."""
     mails = [draft for draft in drafts if draft.profile_id and draft.recipient and not draft.undeliverable]
     if mails:
-        pairs = sorted({(draft.subscription_id, draft.recipient.lower()) for draft in mails})
-        both = [array(pair[0] for pair in pairs), array(pair[1] for pair in pairs)]
-        found = _reasons(prepared.run(_FIND, [*both, *both]))
+        found = _reasons({(draft.subscription_id, draft.recipient.lower()) for draft in mails})
         for draft in mails:
             draft.undeliverable = found.get((draft.subscription_id, draft.recipient.lower()), "")
     return drafts
 
 
-def _reasons(rows: Iterable[tuple[int, str, str, str]]) -> dict[tuple[int, str], str]:
+def excluded(rows: Collection[Delivery]) -> dict[int, str]:
+    """Return why each of these that would go to a person who is not to be mailed is not sent, by primary key."""
+    pairs = {row.pk: (row.subscription_id, row.recipient.lower()) for row in rows if row.recipient}
+    found = _reasons(set(pairs.values())) if pairs else {}
+    return {pk: found[pair] for pk, pair in pairs.items() if pair in found}
+
+
+def _reasons(wanted: set[Pair]) -> dict[Pair, str]:
+    pairs = sorted(wanted)
+    both = [array(pair[0] for pair in pairs), array(pair[1] for pair in pairs)]
+    rows = prepared.run(_FIND, [*both, *both])
     return {
         (subscription_id, address): _WHY[reason].format(day) if reason else OPTED_OUT
         for subscription_id, address, reason, day in rows

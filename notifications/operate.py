@@ -14,8 +14,11 @@ from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from psycopg.errors import DeadlockDetected
 
+from events.models import ApiKey
+
 from . import finish_digests, membership
 from .audit import Actor, record
+from .excluded import excluded
 from .grip import Grip
 from .models import Delivery
 from .nudge import nudge
@@ -30,6 +33,7 @@ T = TypeVar("T")
 LIMIT = 1_000
 TRIES = 3  # should PostgreSQL find a deadlock with a worker
 _PASSED = "its lane has gone on past it, so it cannot be sent in its place any more: replay it"
+_PUBLISHERS = "held by its publisher: who published it releases it"
 RELEASABLE = (Cause.OPERATOR, Cause.PUBLISHER)
 
 
@@ -96,8 +100,9 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
     found = list(rows.filter(pk__in=ids).order_by("lane_id", "sequence", "pk"))
     collected = [each.pk for each in found if each.hold_cause == Cause.COLLECTED]
     bound = membership.bound(collected)
+    barred = _barred(verb, found, actor)
     for delivery in found:
-        if refusal := _refusal(verb, delivery, grip, bound):
+        if refusal := _refusal(verb, delivery, grip, bound) or barred.get(delivery.pk, ""):
             refused[refusal] += 1
             continue
         done.append(delivery)
@@ -115,6 +120,20 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
         # One of them may be a digest; what is left of a large one, `go_on` settles.
         transaction.on_commit(partial(finish_digests.finish, seconds=2.0), robust=True)
     return Report(done=len(done), refused=dict(refused))
+
+
+def _barred(verb: Verb, found: list[Delivery], actor: Actor) -> dict[int, str]:
+    """Return what may not be sent at this actor's word, whatever its state, by primary key."""
+    if verb not in {"retry", "release"}:
+        return {}
+    barred: dict[int, str] = {}
+    if verb == "retry":
+        whys = excluded(found)
+        barred |= {pk: why[0].lower() + why[1:].removesuffix(".") for pk, why in whys.items()}
+    if isinstance(actor, ApiKey) and not actor.is_operator:
+        held = [each.pk for each in found if each.hold_cause == Cause.PUBLISHER]
+        barred |= dict.fromkeys(held, _PUBLISHERS)
+    return barred
 
 
 def _refusal(verb: Verb, delivery: Delivery, grip: Grip, bound: Mapping[int, str]) -> str:

@@ -8,12 +8,13 @@ from django.core import signing
 from django.db import transaction
 from django.urls import reverse
 
+from .excluded import OPTED_OUT
 from .models import OptOut, Subscription
 from .withdraw import withdraw
 
 _SALT = "notifications.opt_out"
 _TOKEN = "TOKEN"  # noqa: S105 - where one goes
-REASON = "The recipient has opted out of this subscription."
+REASON = OPTED_OUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
 """Reading a queue: a subscriber's own callouts in their order, from a cursor that it moves itself.
 
 1. What is read are the deliveries of the subscriber's webhook subscriptions on the queue, whether or not their
-   endpoint took them. What was cancelled is left out.
+   endpoint took them. What was cancelled is left out, and digests are: what they carry is read one by one.
 2. Fan-out writes deliveries one pass after the other, after the commit of their events, and so does whatever else
    writes them: an id that is lower than one that is visible never appears later. A cursor skips nothing.
-3. Acknowledging moves the cursor, forward, and does nothing else.
+3. What its publisher holds is not shown, and nothing behind it is, in any of the subscriptions: a cursor that
+   had passed it would skip it.
+4. Acknowledging moves the cursor, forward, and does nothing else.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import takewhile
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -16,18 +20,24 @@ from django.db.models.functions import Greatest, Now
 
 from events.models import Queue, Subscriber
 
+from .collect import CODE
 from .models import Delivery, PullCursor, Subscription
+from .operate import deadlocks_again
 
 MOST = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _READ = """
 SELECT d.id FROM unnest(%s::bigint[]) s(id) CROSS JOIN LATERAL (
-  SELECT d.id FROM notifications_delivery d
+  SELECT d.id FROM notifications_delivery d JOIN events_event e ON e.id = d.event_id
   WHERE d.subscription_id = s.id AND d.id > %s AND d.status NOT IN ('cancelled', 'suppressed')
+    AND e.type_id IS DISTINCT FROM (SELECT id FROM events_eventtype WHERE code = %s)
   ORDER BY d.id LIMIT %s) d
 ORDER BY d.id LIMIT %s
 """
+# Against who changes an event, but not against the workers that settle them.
+_LOCK = "SELECT FROM notifications_delivery WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+_HIDDEN = (Delivery.Status.CANCELLED, Delivery.Status.SUPPRESSED)
 
 
 class Outdated(Exception):  # noqa: N818 - named for the fact
@@ -85,21 +95,30 @@ def acknowledged(subscriber: Subscriber, queue: Queue) -> Cursor:
     return Cursor(position=row.position, at=row.position_at) if row else START
 
 
-@transaction.atomic
 def read(subscriber: Subscriber, queue: Queue, after: Cursor, *, limit: int) -> Page:
     """Return what comes after a cursor. Raises Outdated where some of that is kept no longer."""
+    return deadlocks_again(partial(_read, subscriber, queue, after, limit))
+
+
+@transaction.atomic
+def _read(subscriber: Subscriber, queue: Queue, after: Cursor, limit: int) -> Page:
     _refuse_outdated(after)
     own = Subscription.objects.filter(subscriber=subscriber, queue=queue, endpoint__isnull=False)
+    subscriptions = list(own.values_list("pk", flat=True))
     with connection.cursor() as cursor:
-        cursor.execute(_READ, [list(own.values_list("pk", flat=True)), after.position, limit + 1, limit + 1])
+        cursor.execute(_READ, [subscriptions, after.position, CODE, limit + 1, limit + 1])
         ids = [row[0] for row in cursor.fetchall()]
-    page = ids[:limit]
+        cursor.execute(_LOCK, [ids])
+    # As they are under lock: whoever was changing one has committed, and whoever will sees that it was handed out.
+    found = Delivery.objects.filter(pk__in=ids).exclude(status__in=_HIDDEN)
+    rows = list(found.select_related("event__type", "subscription", "lane").order_by("pk"))
+    readable = list(takewhile(lambda row: row.hold_cause != Delivery.HoldCause.PUBLISHER, rows))
+    page = [row for row in readable if row.pk in ids[:limit]]
     if page:
         PullCursor.objects.get_or_create(subscriber=subscriber, queue=queue)
-        further = PullCursor.objects.filter(subscriber=subscriber, queue=queue, handed_out__lt=page[-1])
-        further.update(handed_out=page[-1])
-    rows = Delivery.objects.filter(pk__in=page).select_related("event__type", "subscription", "lane")
-    return Page(deliveries=list(rows.order_by("pk")), has_more=len(ids) > limit)
+        further = PullCursor.objects.filter(subscriber=subscriber, queue=queue, handed_out__lt=page[-1].pk)
+        further.update(handed_out=page[-1].pk)
+    return Page(deliveries=page, has_more=len(ids) > limit and len(readable) == len(rows))
 
 
 def acknowledge(subscriber: Subscriber, queue: Queue, to: Cursor) -> Cursor:

@@ -3,7 +3,7 @@
 1. A delivery keeps its id, its number and its bytes; the header `bellwether-replay` says that it comes again.
 2. In order: a replay sends what it takes of a lane in the order of its numbers, beside that lane.
 3. It is carried on in batches, each a transaction of its own, so that it may be interrupted anywhere.
-4. What its publisher cancelled is never replayed.
+4. What its publisher cancelled is never replayed, nor is a mail to who is suppressed or has opted out since.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from django_q.tasks import async_task
 
 from . import channels
 from .audit import Actor, name_of, record
+from .excluded import excluded
 from .grip import Grip
 from .made_when import made_between
 from .models import Channel, Delivery, Lane, Replay
@@ -123,7 +124,7 @@ def _carry_on(replay_id: int) -> int:
     replay.reopened += reopened
     if len(ids) < BATCH:
         replay.status, replay.ended_at = Replay.Status.DONE, Now()
-        # Gone from the selection meanwhile: retried, cancelled or replayed by somebody else.
+        # Not to be mailed, or gone from the selection meanwhile: retried, cancelled or replayed by somebody else.
         replay.left_alone = max(0, replay.total - replay.reopened)
     replay.save(update_fields=["position", "reopened", "left_alone", "status", "ended_at"])
     if reopened:
@@ -161,7 +162,9 @@ def _reopen(replay: Replay, ids: list[int]) -> int:
         .filter(pk__in=ids, status__in=replay.statuses, channel__isnull=False)
         .order_by("pk")
     )
-    taken = [row for row in rows if row.pk not in grip.in_flight]
+    found = list(rows)
+    left_out = grip.in_flight | set(excluded(found))
+    taken = [row for row in found if row.pk not in left_out]
     shards = {
         (endpoint, shard): pk
         for endpoint, shard, pk in Channel.objects.filter(endpoint__in=endpoints).values_list(

@@ -26,6 +26,7 @@ class Line:
     skipped: int
     cancelled: int
     suppressed: int
+    digested: int  # gone out in a digest
     keys: int  # ordering keys, each with a lane of its own
     first_sequence: int | None
     last_sequence: int | None
@@ -63,7 +64,8 @@ def lines(deliveries: QuerySet[Delivery]) -> list[Line]:
             dead=count(Status.DEAD),
             skipped=count(Status.SKIPPED),
             cancelled=count(Status.CANCELLED),
-            suppressed=count(Status.SUPPRESSED, Status.DIGESTED),
+            suppressed=count(Status.SUPPRESSED),
+            digested=count(Status.DIGESTED),
             keys=Count("lane__key", distinct=True, filter=Q(lane__home=None)),
             first_sequence=Min("sequence"),
             last_sequence=Max("sequence"),

@@ -1,5 +1,7 @@
 """An event with its deliveries, which its own app knows nothing of; changing and cancelling it."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -9,12 +11,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events import ids
 from events.api import envelope
 from events.api.describe import EventSerializer
 from events.api.events import EventView
 from events.api.wire import RawBody
 from events.models import Event, Scope, WithheldEvent
-from events.refusals import InvalidField
+from events.refusals import InvalidField, StateConflict
+from events.visibility import confined_to
 from notifications.amend import Change, amend
 from notifications.models import Delivery
 from notifications.take_back import take_back
@@ -67,6 +71,14 @@ class ChangeSerializer(serializers.Serializer[Any]):
     )
 
 
+class ChangedEventSerializer(EventWithDeliveriesSerializer):
+    """The event as it is now."""
+
+    data = serializers.DictField(  # type: ignore[assignment]
+        required=False, help_text="Left out for the key of a subscriber that did not publish it."
+    )
+
+
 class TakenBackSerializer(serializers.Serializer[Any]):
     """What became of an event's deliveries; the counts add up to all of them, but for `tried`."""
 
@@ -88,6 +100,8 @@ class _Change(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _DECODER = msgspec.json.Decoder(_Change)
+_DELIVERY = re.compile(r"dlv_[0-9a-f]{32}")
+_OTHERS = "dlv_… of another subscriber"
 
 
 class EventWithDeliveriesView(EventView):
@@ -103,7 +117,7 @@ class EventWithDeliveriesView(EventView):
 
     @extend_schema(
         request=ChangeSerializer,
-        responses={200: EventWithDeliveriesSerializer, **PROBLEMS},
+        responses={200: ChangedEventSerializer, **PROBLEMS},
         examples=[
             OpenApiExample("hold", value={"held": True}, request_only=True),
             OpenApiExample("another time", value={"deliver_at": "2026-12-01T08:00:00Z"}, request_only=True),
@@ -122,8 +136,14 @@ class EventWithDeliveriesView(EventView):
             deliver_at=None if given.deliver_at is UNSET else given.deliver_at,
             held=None if given.held is UNSET else given.held,
         )
-        amend(event.pk, change, request.user)
-        return Response(self.get_serializer(self.get_object()).data)
+        try:
+            amend(event.pk, change, request.user)
+        except StateConflict as refusal:
+            raise _without_others(refusal, request) from refusal
+        told = dict(self.get_serializer(self.get_object()).data)
+        if confined_to(request) not in (None, event.publisher_id):
+            del told["data"]  # who may change another's event may not read it
+        return Response(told)
 
     @extend_schema(responses={200: TakenBackSerializer, **PROBLEMS})
     def delete(self, request: Request, **_kwargs: Any) -> Response:
@@ -132,3 +152,23 @@ class EventWithDeliveriesView(EventView):
         counts = take_back(event.pk, request.user)
         told = {name: getattr(counts, name) for name in counts.__dataclass_fields__}
         return Response(TakenBackSerializer({"id": event.public_id, **told}).data)
+
+
+def _without_others(refusal: StateConflict, request: Request) -> StateConflict:
+    """Return the refusal without the ids of deliveries that the caller may not see: these are counted by state."""
+    members: dict[str, Any] = dict(refusal.members)
+    named = _DELIVERY.findall(f"{refusal.detail} {members}")
+    uids = [uid for text in named if (uid := ids.parse("dlv", text))]
+    seen = {row.public_id for row in visible_deliveries(request).filter(uid__in=uids)}
+
+    def told(text: str) -> str:
+        return _DELIVERY.sub(lambda found: found[0] if found[0] in seen else _OTHERS, text)
+
+    if "sent" in members:
+        others = Counter(told(each["state"]) for each in members["sent"] if each["id"] not in seen)
+        counted = [{"state": state, "count": number} for state, number in others.items()]
+        members["sent"] = [each for each in members["sent"] if each["id"] in seen] + counted
+    if "deliveries" in members:
+        members["deliveries_count"] = len(members["deliveries"])
+        members["deliveries"] = [each for each in members["deliveries"] if each in seen]
+    return StateConflict(told(refusal.detail), field=refusal.field, **members)

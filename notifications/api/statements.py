@@ -28,8 +28,8 @@ from .replays import (
 
 PAGE, MOST = 200, 1_000
 _COUNTS = (
-    "made", "sent", "accepted", "waiting", "held", "dead", "skipped", "cancelled", "suppressed", "keys",
-    "first_sequence", "last_sequence",
+    "made", "sent", "accepted", "waiting", "held", "dead", "skipped", "cancelled", "suppressed",
+    "digested", "keys", "first_sequence", "last_sequence",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class LineSerializer(serializers.Serializer[Any]):
     skipped = serializers.IntegerField()
     cancelled = serializers.IntegerField()
     suppressed = serializers.IntegerField()
+    digested = serializers.IntegerField(help_text="Gone out in a digest, with others.")
     keys = serializers.IntegerField(help_text="Ordering keys, each numbered by itself; 0: out of order.")
     first_sequence = serializers.IntegerField(
         allow_null=True, help_text="Of an ordering key, where one is named."

@@ -116,13 +116,11 @@ class TestSent:
     def test_what_was_sent_is_named_and_nothing_changes(
         self, scene: Scene, https_receiver: HttpsReceiver
     ) -> None:
-        event, delivery = scene.fanned_out()
+        event, _ = scene.fanned_out()
         drain()
         for change in ('{"held": true}', f'{{"data": {AMENDED}}}', '{"deliver_at": null}'):
             problem = scene.api("patch", f"events/{event}/", change, status=409)
-            assert problem["sent"] == [
-                {"id": delivery.public_id, "subscription": scene.hooks.pk, "state": "delivered"}
-            ]
+            assert problem["sent"] == [{"state": "delivered", "count": 1}]
         assert not AuditEntry.objects.exists()
         assert len(https_receiver.received) == 1
 
@@ -300,9 +298,12 @@ class TestDigests:
     ) -> None:
         carrier = self.close()
         later = scene.publish(amount="9.00")
+        operator = scene.key("events:update", subscriber=scene.publisher, is_operator=True)
         for change in ('{"held": true}', f'{{"data": {AMENDED}}}', '{"deliver_at": "2999-01-01T00:00:00Z"}'):
-            [sent] = scene.api("patch", f"events/{collected[1]}/", change, status=409)["sent"]
+            [sent] = operator("patch", f"events/{collected[1]}/", change, status=409)["sent"]
             assert sent["state"] == f"goes out in the digest {carrier.public_id}"
+            told = scene.api("patch", f"events/{collected[1]}/", change, status=409)["sent"]
+            assert told == [{"state": "goes out in the digest dlv_… of another subscriber", "count": 1}]
         answer = scene.api("delete", f"events/{collected[1]}/", status=200)
         assert (answer["state"], answer["cancelled"], answer["in_flight"]) == ("partly_sent", 0, 1)
         drain()
@@ -375,6 +376,31 @@ class TestGrants:
             delivery.refresh_from_db()
             assert delivery.status == becomes, granted
             Grant.objects.all().delete()
+
+    def test_who_may_change_anothers_event_reads_neither_its_payload_nor_others_deliveries(
+        self, scene: Scene, https_receiver: HttpsReceiver
+    ) -> None:
+        event, delivery = scene.fanned_out()
+        other: Any = SubscriberFactory()
+        cases = [
+            # subscriber, is an operator's key, reads the payload, is told of the delivery as
+            (other, False, False, {"state": "delivered", "count": 1}),
+            (scene.hooks.subscriber, False, False, None),
+            (scene.publisher, False, True, {"state": "delivered", "count": 1}),
+            (other, True, True, None),
+        ]
+        named = {"id": delivery.public_id, "subscription": scene.hooks.pk, "state": "delivered"}
+        for who, _, _, _ in cases[:2]:
+            Grant.objects.create(subscriber=who, queue=scene.queue, can_update=True, others_entries=True)
+        apis = [scene.key("events:update", subscriber=who, is_operator=power) for who, power, _, _ in cases]
+        for api, (*_, reads, _) in zip(apis, cases, strict=True):
+            answer = api("patch", f"events/{event}/", '{"held": false}', status=200)
+            assert (answer["id"], "data" in answer) == (event, reads)
+        drain()
+        for api, (*_, counted) in zip(apis, cases, strict=True):
+            problem = api("patch", f"events/{event}/", '{"held": true}', status=409)
+            assert (problem["sent"], problem["sent_count"]) == ([counted or named], 1)
+            assert (delivery.public_id in problem["detail"]) == (counted is None)
 
     def test_a_key_without_the_scope_changes_nothing(self, scene: Scene) -> None:
         event, _ = scene.fanned_out()

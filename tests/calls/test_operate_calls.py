@@ -41,7 +41,9 @@ ALLOWED: list[Any] = [
     ("held", "exhausted", "skip", "skipped"),
     ("held", "exhausted", "release", "retry it once its cause is mended"),
     ("held", "operator", "release", "pending"),
-    ("held", "publisher", "release", "pending"),
+    ("held", "publisher", "release", "held by its publisher: who published it releases it"),
+    ("held", "publisher", "retry", "held by its publisher: who published it releases it"),
+    ("held", "publisher", "cancel", "cancelled"),
     ("held", "operator", "hold", "already held"),
     ("held", "operator", "cancel", "cancelled"),
     ("dead", "", "retry", "replay it"),
@@ -69,6 +71,15 @@ def test_a_verb_does_its_work_or_says_what_would(scene: Scene) -> None:
             assert (api.status, becomes in answer["detail"]) == (409, True), (case, answer)
             assert (answer["state"], answer["hold_cause"]) == (status, cause), case
             assert not entries.exists(), case
+
+
+def test_what_its_publisher_holds_an_operator_lets_go(scene: Scene) -> None:
+    api = scene.key("deliveries:operate", is_operator=True)
+    for verb in ("retry", "release"):
+        _, delivery = scene.fanned_out(account=verb)
+        put(delivery, "held", "publisher")
+        answer = api("post", f"deliveries/{delivery.public_id}/{verb}/", {}, status=200)
+        assert (answer["status"], answer["hold_cause"]) == ("pending", "")
 
 
 def test_a_held_delivery_holds_up_its_lane_until_it_is_released(

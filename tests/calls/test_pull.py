@@ -1,21 +1,24 @@
 """Reading a queue by cursor: complete, in order, over late commits; acknowledging moves one cursor."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from events.models import Subscriber
+from events.models import InboxEntry, Subscriber
 from events.publish import publish
+from notifications.collect import CODE
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Delivery, PullCursor
+from notifications.models import Delivery, Digest, PullCursor
 from tests.calls.conftest import Api, Scene
 from tests.factories import EmailSubscriptionFactory, WebhookSubscriptionFactory
 from tests.servers import HttpsReceiver
-from tests.workers import working
+from tests.workers import until, working
 
 PATH = "queues/billing/messages/"
 
@@ -90,6 +93,65 @@ def test_what_was_read_cannot_be_amended_any_more(scene: Scene, reader: Api) -> 
     reader("get", PATH, status=200)
     problem = scene.api("patch", f"events/{event}/", '{"held": true}', status=409)
     assert problem["sent"][0]["state"] == "read from the queue"
+
+
+def test_reading_stops_before_what_its_publisher_holds(scene: Scene, reader: Api) -> None:
+    WebhookSubscriptionFactory(queue=scene.queue, name="second", endpoint=scene.hooks.endpoint)
+    events = [scene.fanned_out(amount=f"{n}.50")[0] for n in range(3)]
+    scene.api("patch", f"events/{events[1]}/", '{"held": true}', status=200)
+    # In no subscription is anything shown that came later: the cursor would pass what is held.
+    for limit in (1, 2, 3, 100):
+        page = reader("get", f"{PATH}?limit={limit}", status=200)
+        assert (totals(page), page["has_more"]) == ([0.5, 0.5][:limit], limit == 1), limit
+    again = reader("get", f"{PATH}?after={page['cursor']}", status=200)
+    assert (again["messages"], again["cursor"], again["has_more"]) == ([], page["cursor"], False)
+    scene.api("patch", f"events/{events[1]}/", '{"held": false}', status=200)
+    assert totals(reader("get", f"{PATH}?after={page['cursor']}", status=200)) == [1.5, 1.5, 2.5, 2.5]
+
+
+def test_what_is_being_changed_is_read_as_it_is_afterwards(scene: Scene, reader: Api) -> None:
+    """The reader waits for who holds the delivery to change its event, and then hands out nothing of it."""
+    _, delivery = scene.fanned_out()
+    pages: list[Any] = []
+
+    def read() -> None:
+        try:
+            pages.append(reader("get", PATH, status=200))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=read)
+    with transaction.atomic():
+        Delivery.objects.select_for_update().get(pk=delivery.pk)
+        thread.start()
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
+        def is_blocked() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute(blocked)
+                return bool(cursor.fetchone()[0])
+
+        assert until(is_blocked)
+        Delivery.objects.filter(pk=delivery.pk).update(status="held", hold_cause="publisher", due_at=None)
+    thread.join()
+    assert totals(pages[0]) == []
+    assert not PullCursor.objects.exists()
+
+
+def test_a_digest_is_left_out_and_what_it_carries_is_not(
+    scene: Scene, reader: Api, https_receiver: HttpsReceiver
+) -> None:
+    scene.hooks.storm_limit, scene.hooks.storm_minutes = 1, 30
+    scene.hooks.save()
+    for n in range(3):
+        scene.publish(amount=f"{n}.50")
+    Engine(until_idle=True).run()
+    Digest.objects.update(due_at=Now() - timedelta(seconds=1))
+    InboxEntry.objects.update(due_at=Now() - timedelta(seconds=1))
+    Engine(until_idle=True).run()
+    assert Delivery.objects.get(event__type__code=CODE).status == "delivered"
+    page = reader("get", f"{PATH}?limit=3", status=200)
+    assert (totals(page), page["has_more"]) == ([0.5, 1.5, 2.5], False)
 
 
 def test_a_cursor_older_than_what_is_kept_is_told_so(scene: Scene, reader: Api) -> None:

@@ -10,11 +10,14 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from events.models import Queue
+from notifications import operate
 from notifications import replay as replays
 from notifications.engine import Engine
-from notifications.models import AuditEntry, Delivery, Lane, RenderedBody, Replay
+from notifications.fan_out import fan_out
+from notifications.models import AuditEntry, Delivery, Lane, OptOut, RenderedBody, Replay, Suppression
+from notifications.withdraw import System
 from tests.calls.conftest import Scene
-from tests.factories import WebhookSubscriptionFactory
+from tests.factories import EmailSubscriptionFactory, SmtpProfileFactory, WebhookSubscriptionFactory
 from tests.servers import HttpsReceiver
 
 API = "deliveries:operate", "deliveries:read"
@@ -121,6 +124,36 @@ def test_what_was_never_rendered_is_rendered_now(scene: Scene, https_receiver: H
     scene.key(*API)("post", "replays/", {"ids": [row.public_id]}, status=201)
     drain()
     assert json.loads(https_receiver.received[0].body)["sequence"] == 1
+
+
+def test_who_is_suppressed_or_has_opted_out_is_mailed_by_no_replay_and_no_retry(scene: Scene) -> None:
+    SmtpProfileFactory()
+    Queue.objects.update(is_ordered=False)
+    mails = [
+        EmailSubscriptionFactory(queue=scene.queue, address=f"{who}@Example.com", allows_opt_out=True)
+        for who in ("Bounced", "Left", "Reader")
+    ]
+    scene.publish()
+    fan_out()
+    own = Delivery.objects.filter(subscription__in=mails)
+    own.update(status="dead", due_at=None, settled_at=timezone.now())
+    Suppression.objects.create(address="bounced@example.com", reason="bounced")
+    OptOut.objects.create(subscription=mails[1], address="left@example.com")
+
+    ids = list(own.values_list("pk", flat=True))
+    selection = replays.Selection(ids=list(own.values_list("uid", flat=True)))
+    replay = replays.order(selection, System())
+    assert (replay.status, replay.total, replay.reopened, replay.left_alone) == ("done", 3, 1, 2)
+    assert [row.recipient for row in own.filter(status="pending")] == ["Reader@Example.com"]
+
+    report = operate.retry(ids, System())
+    assert report.done == 0
+    told = sorted(report.refused)
+    assert [text.split(" on ")[0] for text in told] == [
+        "not tried yet: it is sent when its turn comes",
+        "the address bounced",
+        "the recipient has opted out of this subscription",
+    ]
 
 
 def test_a_dry_run_counts_and_sends_nothing(scene: Scene) -> None:

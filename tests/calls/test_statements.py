@@ -11,7 +11,7 @@ from tests.calls.conftest import Scene
 from tests.factories import WebhookSubscriptionFactory
 from tests.servers import HttpsReceiver
 
-STATUSES = ["delivered", "dead", "held", "pending", "skipped", "cancelled"]
+STATUSES = ["delivered", "dead", "held", "pending", "skipped", "cancelled", "suppressed", "digested"]
 
 
 def day(scene: Scene) -> str:
@@ -38,8 +38,9 @@ def test_each_subscription_has_a_line_that_adds_up(scene: Scene) -> None:
         "subscriptions": [
             {
                 "subscription": scene.hooks.pk, "name": "hooks", "subscriber": scene.hooks.subscriber_id,
-                "queue": "billing", "made": 6, "sent": 2, "accepted": 1, "waiting": 1, "held": 1, "dead": 1,
-                "skipped": 1, "cancelled": 1, "suppressed": 0, "keys": 1, "first_sequence": 1, "last_sequence": 6,
+                "queue": "billing", "made": 8, "sent": 2, "accepted": 1, "waiting": 1, "held": 1, "dead": 1,
+                "skipped": 1, "cancelled": 1, "suppressed": 1, "digested": 1, "keys": 1, "first_sequence": 1,
+                "last_sequence": 8,
             }
         ],
     }  # fmt: skip
