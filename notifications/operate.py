@@ -124,7 +124,7 @@ def _operate_once(verb: Verb, delivery_ids: Iterable[int], actor: Actor, reason:
 
 def _barred(verb: Verb, found: list[Delivery], actor: Actor) -> dict[int, str]:
     """Return what may not be sent at this actor's word, whatever its state, by primary key."""
-    if verb not in {"retry", "release"}:
+    if verb not in {"retry", "release", "skip"}:
         return {}
     barred: dict[int, str] = {}
     if verb == "retry":
