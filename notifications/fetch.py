@@ -115,11 +115,8 @@ WITH held AS MATERIALIZED (
   RETURNING c.id
 )
 SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.has_backlog, held.since_closed,
-       held.has_rival, held.has_to_wait OR EXISTS (
-         SELECT FROM taken m WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held'
-           AND (marked.id IS NULL OR NOT m.goes)),
-       EXISTS (SELECT FROM taken m
-               WHERE m.claimed_by = held.id AND m.here AND m.status <> 'held' AND m.crash_count >= 2),
+       held.has_rival, held.has_to_wait OR (found.id IS NOT NULL AND (marked.id IS NULL OR found.leaves_some)),
+       coalesce(found.has_suspects, false),
        w.of_lane, w.tail, CASE WHEN w.here THEN NULL ELSE w.channel_id END,
        w.id, w.uid, w.claimed_by, held.epoch, w.lane_id, w.sequence, w.status, w.subscription_id, w.recipient,
        w.attempt_count, w.crash_count, w.created_at, p.uid, p.sequence, b.body, b.headers, b.query,
@@ -127,6 +124,8 @@ SELECT held.id, held.wake, held.is_paused, held.is_open, held.is_ailing, held.ha
        w.replay_id
 FROM held
 LEFT JOIN marked ON marked.id = held.id
+LEFT JOIN (SELECT claimed_by AS id, bool_or(NOT goes) AS leaves_some, bool_or(crash_count >= 2) AS has_suspects
+           FROM taken WHERE here AND status <> 'held' GROUP BY claimed_by) found ON found.id = held.id
 LEFT JOIN taken w ON w.claimed_by = held.id
   AND (w.goes AND marked.id IS NOT NULL OR w.id IS NULL OR w.is_first AND (w.status = 'held' OR NOT w.here))
 LEFT JOIN LATERAL (
