@@ -45,9 +45,8 @@ def prepare(
     for one in claimed:
         lease, queue = leases[one.channel_id], prepared.queues[one.channel_id, one.lane_id]
         if one.status == "held":
-            if one.lane_id is not None and one.lane_id not in stopped and not queue:
-                blocked[one.lane_id] = one.id
-            stopped |= {one.lane_id} if one.lane_id is not None else set()
+            if one.lane_id is not None:
+                blocked[one.lane_id] = one.id  # the head, and all that was taken of its lane
             continue
         lease.busy.add(one.id)
         if one.lane_id in stopped or time.monotonic() > ends:

@@ -237,3 +237,14 @@ def show(sockaddr: Sequence[object]) -> str:
     """A socket address as `203.0.113.7:443` or `[2001:db8::1]:443`."""
     address, port = str(sockaddr[0]), sockaddr[1]
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def fault(host: str, error: AddressRefused | OSError) -> tuple[str, str]:
+    """Return the error class and the sentence for a connection that `connect` could not make."""
+    if isinstance(error, AddressRefused):
+        return "address_refused", str(error)
+    if isinstance(error, socket.gaierror):
+        return "dns", f"The name {host} was not resolved: {error.strerror}."
+    if isinstance(error, TimeoutError):
+        return "timeout", f"No connection to {host} in time: {error}."
+    return "connect", f"No connection to {host}: {error.strerror}."

@@ -89,14 +89,8 @@ class _Connection(HTTPSConnection):
                 setting=_SETTING,
                 proxy=proxy.parse(settings.OUTBOUND_PROXY),
             )
-        except guard.AddressRefused as error:
-            raise Unreached("address_refused", str(error)) from error
-        except socket.gaierror as error:
-            raise Unreached("dns", f"The name {self.host} was not resolved: {error.strerror}.") from error
-        except TimeoutError as error:
-            raise Unreached("timeout", f"No connection to {self.host} in time: {error}.") from error
-        except OSError as error:
-            raise Unreached("connect", f"No connection to {self.host}: {error.strerror}.") from error
+        except (guard.AddressRefused, OSError) as error:
+            raise Unreached(*guard.fault(self.host, error)) from error
         self.address = guard.show(sock.getpeername())  # TLS would tell that of the proxy
         deadline.watch(sock)
         sock.settimeout(None)  # the deadline bounds it

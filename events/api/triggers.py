@@ -16,6 +16,7 @@ from events.models import ApiKey, BackTest, Event, LedgerEntry, ScheduledFiring,
 from events.triggers import back_test, edit, reschedule
 from events.triggers.rules import RELATED
 
+from .acting import actor_of
 from .base import ConfigViewSet, NewestFirst, OldestFirst, Strict
 from .trigger_parts import TriggerSerializer
 from .wire import JSON
@@ -205,7 +206,7 @@ class FiringViewSet(
 
     def _answer(self, request: Request, firing: ScheduledFiring, verb: str, reason: str = "") -> Response:
         operator_acted.send(
-            ScheduledFiring, actor=request.auth if isinstance(request.auth, ApiKey) else request.user,
+            ScheduledFiring, actor=actor_of(request),
             action=f"firing.{verb}", subjects=[f"firing {firing.pk}"], reason=reason,
         )  # fmt: skip
         firing.refresh_from_db()

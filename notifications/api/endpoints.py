@@ -7,15 +7,13 @@ from django.db.models import Prefetch
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.acting import actor_of, require
 from events.api.base import ConfigViewSet, Strict
-from events.models import ApiKey
 from notifications import backlog, diagnose, switch
 from notifications.address_warnings import warnings_of
-from notifications.audit import Actor
 from notifications.backlog import Backlog
 from notifications.diagnose import State
 from notifications.forms import MOST_PER_MINUTE
@@ -115,7 +113,7 @@ class EndpointViewSet(TrialActions, ConfigViewSet):
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save; one that this stops or lets go on is in the audit log. The answer warns of refused addresses."""
         endpoint: Any = serializer.instance
-        with switch.edited(endpoint, _actor(self.request)):
+        with switch.edited(endpoint, actor_of(self.request)):
             super().perform_update(serializer)
         self._warn(serializer)
 
@@ -130,7 +128,7 @@ class EndpointViewSet(TrialActions, ConfigViewSet):
                 endpoint.pk,
                 key,
                 overlap_hours=given["overlap_hours"],
-                actor=_actor(request),
+                actor=actor_of(request),
                 reason=given.get("reason", ""),
             )
         except ValidationError as error:
@@ -147,7 +145,7 @@ class EndpointViewSet(TrialActions, ConfigViewSet):
     def pause(self, request: Request, **_kwargs: Any) -> Response:
         """Call it no more until it is resumed; the answer tells what waits."""
         endpoint, given = self._asked(PauseSerializer)
-        switch.pause(Endpoint, [endpoint.pk], _actor(request), given.get("reason", ""))
+        switch.pause(Endpoint, [endpoint.pk], actor_of(request), given.get("reason", ""))
         return self._backlog(backlog.preview(endpoint))
 
     @extend_schema(request=ResumeSerializer, responses={200: BacklogSerializer})
@@ -157,17 +155,14 @@ class EndpointViewSet(TrialActions, ConfigViewSet):
         endpoint, given = self._asked(ResumeSerializer)
         per_minute = given.get("per_minute")
         resumed = switch.resume(
-            Endpoint, [endpoint.pk], _actor(request), per_minute=per_minute, reason=given.get("reason", "")
+            Endpoint, [endpoint.pk], actor_of(request), per_minute=per_minute, reason=given.get("reason", "")
         )
         found = resumed[0][1] if resumed else backlog.preview(endpoint)
         return self._backlog(found, per_minute if resumed else None)
 
     def _asked(self, kind: type[PauseSerializer]) -> tuple[Endpoint, dict[str, Any]]:
         """Return the endpoint, and what was sent; a 400 names what is wrong with it."""
-        user, change = self.request.user, "notifications.change_endpoint"
-        # The scope was checked, and for a person only the permission to add.
-        if not isinstance(self.request.auth, ApiKey) and not user.has_perm(change):
-            raise PermissionDenied(f"You need the permission {change}.")
+        require(self.request, "notifications.change_endpoint")
         endpoint, serializer = self.get_object(), kind(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return endpoint, serializer.validated_data
@@ -183,7 +178,3 @@ class EndpointViewSet(TrialActions, ConfigViewSet):
         state = diagnose.state(self.get_object()).value
         minutes = found.minutes(per_minute) if per_minute else None
         return Response(BacklogSerializer({"state": state, **told, "minutes": minutes}).data)
-
-
-def _actor(request: Request) -> Actor:
-    return request.auth if isinstance(request.auth, ApiKey) else request.user

@@ -6,12 +6,11 @@ from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.acting import actor_of, require
 from events.api.base import ConfigViewSet, ModelSerializer
-from events.models import ApiKey
 from notifications import audit, feedback_address
 from notifications.models import FeedbackAddress
 from smtpprofiles.models import SmtpProfile
@@ -74,16 +73,13 @@ class FeedbackAddressViewSet(ConfigViewSet):
     @transaction.atomic
     def renew(self, request: Request, **_kwargs: Any) -> Response:
         """Make a new URL; the old one stops working at once."""
-        needed = "notifications.change_feedbackaddress"
-        # The scope was checked, and for a person only the permission to add.
-        if not isinstance(request.auth, ApiKey) and not request.user.has_perm(needed):
-            raise PermissionDenied(f"You need the permission {needed}.")
+        require(request, "notifications.change_feedbackaddress")
         given = ReleaseSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         row = self.get_object()
         url = feedback_address.renew(row)
         row.save(update_fields=["token_hash", "updated_at"])
-        actor = request.auth if isinstance(request.auth, ApiKey) else request.user
+        actor = actor_of(request)
         audit.record(actor, "feedbackaddress.renew", [str(row)], given.validated_data.get("reason", ""))
         row.new_url = url
         return Response(self.get_serializer(row).data)

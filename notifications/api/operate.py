@@ -1,16 +1,17 @@
 """What support does to one delivery, for programs: retry, skip, cancel, hold, release."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.acting import actor_of
 from events.api.base import Strict
 from events.api.wire import JSON
-from events.models import ApiKey, Scope
+from events.models import Scope
 from events.refusals import StateConflict
 from notifications import operate
 from notifications.models import Delivery
@@ -45,7 +46,7 @@ class _Verb(generics.GenericAPIView[Delivery]):
         delivery = delivery_of(request, public_id)
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
-        actor: Any = request.auth if isinstance(request.auth, ApiKey) else request.user
+        actor = actor_of(request)
         report = type(self).act([delivery.pk], actor, given.validated_data["reason"])
         delivery = delivery_of(request, public_id)
         for refusal in report.refused:

@@ -7,13 +7,13 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.acting import actor_of, require
 from events.api.base import ModelSerializer, NewestFirst
 from events.api.wire import JSON
-from events.models import ApiKey, Scope
+from events.models import Scope
 from notifications.models import OptOut
 from notifications.subscribe_again import subscribe_again
 
@@ -65,13 +65,10 @@ class OptOutViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     @action(detail=True, methods=["post"], url_path="subscribe-again")
     def subscribe_again(self, request: Request, **_kwargs: Any) -> Response:
         """Send the mails again, only where the recipient has asked for it."""
-        needed = "notifications.delete_optout"
-        # The scope was checked, and for a person only the permission to add.
-        if not isinstance(request.auth, ApiKey) and not request.user.has_perm(needed):
-            raise PermissionDenied(f"You need the permission {needed}.")
+        require(request, "notifications.delete_optout")
         given = ReleaseSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        actor = request.auth if isinstance(request.auth, ApiKey) else request.user
+        actor = actor_of(request)
         chosen = OptOut.objects.filter(pk=self.get_object().pk)
         done = subscribe_again(chosen, actor, given.validated_data.get("reason", ""))
         return Response({"subscribed_again": done})

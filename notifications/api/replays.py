@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events import ids, moments
+from events.api.acting import actor_of
 from events.api.base import NewestFirst, Strict, flag
 from events.api.wire import JSON
-from events.models import ApiKey, EventType, Scope
+from events.models import EventType, Scope
 from events.visibility import confined_to
 from notifications import replay as replays
 from notifications.models import Delivery, Endpoint, Replay, Subscription
@@ -157,7 +158,7 @@ def answer(request: Request, selection: Selection, reason: str) -> Response:
     """Order the replay, or with `?dry_run=1` tell what it would do."""
     if flag(request, "dry_run"):
         return Response(ReplayPreviewSerializer(replays.preview(selection)).data)
-    actor: Any = request.auth if isinstance(request.auth, ApiKey) else request.user
+    actor = actor_of(request)
     replay = replays.order(selection, actor, reason)
     return Response(ReplaySerializer(replay).data, status=status.HTTP_201_CREATED)
 

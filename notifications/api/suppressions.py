@@ -7,17 +7,16 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events import ids
+from events.api.acting import actor_of, require
 from events.api.base import ModelSerializer, NewestFirst, Strict
 from events.api.wire import JSON
-from events.models import ApiKey, Scope
+from events.models import Scope
 from events.visibility import operators_only
 from notifications import suppress
-from notifications.audit import Actor
 from notifications.models import Suppression
 
 
@@ -89,21 +88,14 @@ class SuppressionViewSet(
     @transaction.atomic
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Suppress it, and take back what waits for it."""
-        suppress.follow(serializer.save(), _actor(self.request))
+        suppress.follow(serializer.save(), actor_of(self.request))
 
     @extend_schema(request=ReleaseSerializer, responses={200: SuppressionSerializer})
     @action(detail=True, methods=["post"])
     def release(self, request: Request, **_kwargs: Any) -> Response:
         """Mail the address again; one that is released already stays so."""
-        change = "notifications.change_suppression"
-        # The scope was checked, and for a person only the permission to add.
-        if not isinstance(request.auth, ApiKey) and not request.user.has_perm(change):
-            raise PermissionDenied(f"You need the permission {change}.")
+        require(request, "notifications.change_suppression")
         given = ReleaseSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        suppress.release([self.get_object().pk], _actor(request), given.validated_data.get("reason", ""))
+        suppress.release([self.get_object().pk], actor_of(request), given.validated_data.get("reason", ""))
         return Response(self.get_serializer(self.get_object()).data)
-
-
-def _actor(request: Request) -> Actor:
-    return request.auth if isinstance(request.auth, ApiKey) else request.user

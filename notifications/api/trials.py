@@ -10,10 +10,10 @@ from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.acting import actor_of, require
 from events.api.base import ConfigViewSet, Strict
 from events.models import ApiKey, Scope
 from notifications import check_up, receiver_checks, trial
-from notifications.audit import Actor
 from notifications.destinations import Unusable
 from notifications.models import Endpoint
 from notifications.rendering import Unrenderable
@@ -121,7 +121,7 @@ class TrialActions(ConfigViewSet):
                 endpoint,
                 about=form.about,
                 subscription=form.cleaned_data["subscription"],
-                actor=_actor(request),
+                actor=actor_of(request),
                 reason=reason,
             )
         except (Unusable, Unrenderable) as error:
@@ -142,7 +142,7 @@ class TrialActions(ConfigViewSet):
                 endpoint,
                 about=form.sample,
                 subscription=form.cleaned_data["subscription"],
-                actor=_actor(request),
+                actor=actor_of(request),
                 reason=reason,
             )
         except (Unusable, Unrenderable) as error:
@@ -151,10 +151,7 @@ class TrialActions(ConfigViewSet):
 
     def _wanted(self, kind: type[CheckForm], shape: type[CheckSerializer]) -> tuple[Endpoint, Any, str]:
         """Return the endpoint, the console's form filled in, and why; a 400 names what is wrong."""
-        change = "notifications.change_endpoint"
-        # The scope was checked, and for a person only the permission to add.
-        if not isinstance(self.request.auth, ApiKey) and not self.request.user.has_perm(change):
-            raise PermissionDenied(f"You need the permission {change}.")
+        require(self.request, "notifications.change_endpoint")
         endpoint, serializer = self.get_object(), shape(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         form = kind(endpoint, serializer.validated_data)
@@ -169,10 +166,6 @@ def _may_read_events(request: Request) -> bool:
     if isinstance(request.auth, ApiKey):
         return Scope.EVENTS_READ in request.auth.scopes
     return request.user.has_perm("events.view_event")
-
-
-def _actor(request: Request) -> Actor:
-    return request.auth if isinstance(request.auth, ApiKey) else request.user
 
 
 def _told(found: trial.Trial) -> dict[str, Any]:

@@ -90,14 +90,8 @@ class GuardedConnection(HTTPSConnection):
                 observer=callout.times,
                 proxy=proxy.parse(self.configuration.proxy),
             )
-        except guard.AddressRefused as error:
-            raise NotConnected("address_refused", str(error)) from error
-        except socket.gaierror as error:
-            raise NotConnected("dns", f"The name {self.host} was not resolved: {error.strerror}.") from error
-        except TimeoutError as error:
-            raise NotConnected("timeout", f"No connection to {self.host} in time: {error}.") from error
-        except OSError as error:
-            raise NotConnected("connect", f"No connection to {self.host}: {error.strerror}.") from error
+        except (guard.AddressRefused, OSError) as error:
+            raise NotConnected(*guard.fault(self.host, error)) from error
         self.address = guard.show(sock.getpeername())
         callout.address = self.address
         sock.settimeout(min(CONNECT_SECONDS, max(deadline.remaining(), 0.001)))
