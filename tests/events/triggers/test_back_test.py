@@ -164,7 +164,7 @@ def test_absence_is_judged_on_what_the_object_was_when_it_became_too_long(
 def test_what_an_event_withdrew_would_not_have_fired(
     rules: Rules, types: Any, numbers: list[str], expected: int
 ) -> None:
-    trigger = rules("schedule", offset_days=0, at_time="00:00", date_path="")
+    trigger = rules("schedule", offset_days=1, at_time="00:00", date_path="")
     trigger.cancellations.create(
         event_type=types["payment.processed"], own_path="invoice.number", other_path="payment.invoice_numbers"
     )
