@@ -218,7 +218,7 @@ def _match_again(
     added = [draft for key, draft in wanted.items() if key not in known]
     if not added:
         return
-    deliveries.write(added)
+    deliveries.write(added, locks_more=True)
     if held:
         new = Delivery.objects.filter(event=added[0].event_id, status__in=Delivery.WAITING)
         # A worker that comes to them stops their lanes.

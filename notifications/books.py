@@ -14,8 +14,9 @@ from .claim import Lease
 from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
+from .pace import Pace
 from .pause import pause, stop_at_fault
-from .sending import TELLS_EVERY, Ended, Run, Sent, Threads
+from .sending import TELLS_EVERY, Ended, Item, Run, Sent, Threads, follower
 from .settle import Result, settle
 from .transports.base import Verdict
 
@@ -40,6 +41,7 @@ class Books:
         self._windows: list[threading.Semaphore] = []  # one for each result that lets its run go on
         self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
         self._circuits: dict[int, Lease] = {}
+        self._lined_up: dict[int, Pace] = {}  # by channel, of those that ever had runs lined up
         self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
         self._unused: Counter[int] = Counter()  # tokens of what was not tried, by circuit
         self._ends_digests = False  # one that has ended may carry more than was settled at once
@@ -48,9 +50,21 @@ class Books:
 
     def enter(self, run: Run) -> None:
         """Hand a run to the threads."""
+        self.under_way += 1
+        self._start(run)
+
+    def line_up(self, run: Run) -> None:
+        """Have a run take the place of one of its lease's as soon as that has gone well."""
+        self.under_way += 1
+        if run.lease.runs:
+            self._lined_up[run.lease.channel_id] = run.pace
+            run.lease.followers.append(run)
+        else:
+            self._start(run)
+
+    def _start(self, run: Run) -> None:
         run.lease.runs += 1
         run.pace.under_way += 1
-        self.under_way += 1
         self._threads.submit(run)
 
     def note(self, results: list[Result], untried: list[Claimed]) -> None:
@@ -64,17 +78,39 @@ class Books:
             if not self._waiting_since:
                 self._waiting_since = time.monotonic()
             if isinstance(report, Ended):
-                self.under_way -= 1
-                report.run.lease.runs -= 1
-                report.run.pace.under_way -= 1
-                self._ended.append(report.run)
-                self._untried += [item.claimed for item in report.untried]
-                if report.run.is_rated:
-                    self._unused[report.run.lease.circuit_id] += len(report.untried)
+                self._end(report.run, report.untried)
+                if not report.is_followed:
+                    self._leave(report)
             else:
                 self._results.append(self._judge(report))
                 if report.run.window:
                     self._windows.append(report.run.window)
+
+        for lease in self._leases.values():
+            if lease.followers and (lease.is_over or not self._lined_up[lease.channel_id].is_fast):
+                self._send_home(lease)
+
+    def _end(self, run: Run, untried: tuple[Item, ...]) -> None:
+        self.under_way -= 1
+        self._ended.append(run)
+        self._untried += [item.claimed for item in untried]
+        if run.is_rated:
+            self._unused[run.lease.circuit_id] += len(untried)
+
+    def _leave(self, ended: Ended) -> None:
+        """Start what was lined up when the run had ended already, or give it back if that did not go well."""
+        lease, pace = ended.run.lease, ended.run.pace
+        lease.runs -= 1
+        pace.under_way -= 1
+        if ended.untried or lease.is_over or not pace.is_fast:
+            self._send_home(lease)
+        elif following := follower(lease):
+            self._start(following)
+
+    def _send_home(self, lease: Lease) -> None:
+        """Give back what was lined up: its turn will not come soon."""
+        while following := follower(lease):
+            self._end(following, following.items)
 
     def _judge(self, sent: Sent) -> Result:
         claimed, lease, outcome, pace = sent.item.claimed, sent.run.lease, sent.outcome, sent.run.pace

@@ -6,19 +6,27 @@ clock from before the statement, so it always believes in less than it has.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
 
 from .crashes import account_for_crash
+from .runners import ALIVE
+
+if TYPE_CHECKING:
+    from .sending import Run
 
 # A lane's next deliveries may leave before the acceptance of the ones before them is settled, at most so many.
 # So long are runs, too; in any order that only saves statements.
 PIPELINE = 8
 # The length of a run where there are fewer than threads: it goes on while its beginning is settled.
 DEEP = 32
+# So many due channels are enough for all workers, and are not counted further.
+_ENOUGH = 64
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,11 +46,13 @@ class Lease:
     has_backlog: bool = False  # that goes at a rate of its own
     seconds_since_closed: float | None = None  # its circuit recovers
     room: int = 1  # runs that may be added now
+    ahead: int = 0  # of these, those that wait until one of its runs has ended
     depth: int = PIPELINE  # deliveries in each
     tokens: int = 0  # of its rate limit, taken for the next fetch
     has_rival: bool = False  # another worker holds one of its channels, and waits for its turn
     is_single: bool = False  # its destination takes one at a time, over all of its channels
     runs: int = 0  # handed to the threads and not ended
+    followers: deque["Run"] = field(default_factory=deque)  # each takes the place of a run that went well
     wake: int = -1
     is_lost: bool = False
     is_paused: bool = False  # by an administrator or by a fault of its own, or it rests
@@ -69,14 +79,23 @@ class Lease:
 
 
 def lease(owner: str, *, limit: int) -> list[Lease]:
-    """Lease up to `limit` due channels for `owner`; account for what a dead holder may have sent."""
+    """Lease due channels for `owner`: up to `limit`, and of few no more than its share, as others look for work too.
+
+    Accounts for what a dead holder may have sent.
+    """
     safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
     with connection.cursor() as cursor:
         cursor.execute(
             # Materialized: some plans of a join would run the choice again for each row.
-            """WITH p AS MATERIALIZED (
+            f"""WITH p AS MATERIALIZED (
                  SELECT id FROM notifications_channel WHERE due_at <= now() AND NOT is_paused
-                 ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+                 ORDER BY due_at LIMIT (
+                   SELECT LEAST(%s, ceil(due.count / GREATEST(alive.count, 1.0)))
+                   FROM (SELECT count(*) FROM (SELECT FROM notifications_channel
+                           WHERE due_at <= now() AND NOT is_paused LIMIT {_ENOUGH}) d) due,
+                        (SELECT count(*) FROM notifications_runner
+                         WHERE seen_at > clock_timestamp() - {ALIVE}) alive)
+                 FOR UPDATE SKIP LOCKED)
                UPDATE notifications_channel c
                SET leased_until = t.until, due_at = t.until, owner = %s, epoch = c.epoch + 1
                FROM p, notifications_circuit k,
@@ -84,7 +103,7 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
                WHERE c.id = p.id AND k.id = c.circuit_id
                RETURNING c.id, c.circuit_id, c.endpoint_id, c.profile_id, c.shard, c.epoch,
                  k.opened_at IS NOT NULL, k.failures > 0, extract(epoch FROM now() - k.closed_at)::float8,
-                 k.backlog_left > 0, c.in_flight""",
+                 k.backlog_left > 0, c.in_flight""",  # noqa: S608 - constants of ours
             [limit, owner, settings.DELIVERY_LEASE_SECONDS],
         )
         rows = cursor.fetchall()

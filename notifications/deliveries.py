@@ -40,17 +40,19 @@ class Draft:
 
 
 # A lane may still be on the channel of an earlier destination.
-_LOCK = """
+_FIND = """
 SELECT endpoint_id, profile_id, shard, id FROM notifications_channel
 WHERE endpoint_id = ANY(%s::bigint[]) OR profile_id = ANY(%s::bigint[]) OR id IN (
   SELECT l.channel_id FROM notifications_lane l
   JOIN unnest(%s::bigint[], %s::text[], %s::text[]) x(subscription_id, key, recipient)
     USING (subscription_id, key, recipient))
-ORDER BY id FOR UPDATE
+ORDER BY id
 """
+_LOCK = f"{_FIND} FOR UPDATE"
 
+# Channels are woken after the rest is written: their workers wait for whoever has them locked.
 _WRITE = f"""
-WITH woken AS ({channels.WAKE})
+WITH written AS (
 INSERT INTO notifications_delivery
   (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
    due_at, attempt_count, crash_count, last_error, settled_at)
@@ -61,15 +63,25 @@ SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
 FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
             %s::bigint[], %s::text[])
   AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)
+RETURNING id
+), locked AS (
+  SELECT id FROM notifications_channel WHERE id = ANY(%s::bigint[]) AND (SELECT count(*) >= 0 FROM written)
+  ORDER BY id FOR UPDATE
+)
+{channels.WAKE.replace("%s::bigint[]", "ARRAY(SELECT id FROM locked)")}
 """  # noqa: S608 - a constant of ours
 
 
-def write(drafts: list[Draft]) -> None:
-    """Write deliveries in the order given, with the next numbers of their lanes; wake their channels."""
+def write(drafts: list[Draft], *, locks_more: bool) -> None:
+    """Write deliveries in the order given, with the next numbers of their lanes; wake their channels.
+
+    `locks_more`: this transaction goes on to lock what everybody locks after channels.
+    """
     lanes = [draft.lane for draft in drafts]
     shards = {lane: channels.shard_of(repr(lane)) for lane in set(lanes) if lane}
     known = sorted(shards)
-    channel_ids = _locked({draft.destination for draft in drafts if not draft.undeliverable}, known)
+    destinations = {draft.destination for draft in drafts if not draft.undeliverable}
+    channel_ids = _find(destinations, known, locks=locks_more or bool(known))
     placed: list[int | None] = []
     for draft, lane in zip(drafts, lanes, strict=True):
         if draft.undeliverable:
@@ -95,7 +107,6 @@ def write(drafts: list[Draft]) -> None:
     prepared.run(
         _WRITE,
         [
-            array(woken - {None}),
             array(uuid7s(len(drafts))),
             array(draft.event_id for draft in drafts),
             array(draft.subscription_id for draft in drafts),
@@ -104,15 +115,19 @@ def write(drafts: list[Draft]) -> None:
             array(lane_ids),
             array(numbers),
             array(draft.undeliverable for draft in drafts),
+            array(woken - {None}),
         ],
     )
 
 
-def _locked(wanted: Set[Destination], lanes: Sequence[Lane]) -> dict[Destination, dict[int, int]]:
-    """Lock the channels of these destinations and lanes; return the ids by destination and shard.
+def _find(
+    wanted: Set[Destination], lanes: Sequence[Lane], *, locks: bool
+) -> dict[Destination, dict[int, int]]:
+    """Find the channels of these destinations and lanes; return the ids by destination and shard.
 
-    In the order of their ids, and before the lanes, as every other writer locks them. Missing ones are made.
+    Missing ones are made. Lanes are locked after their channels, and those in the order of their ids, by every writer.
     """
+    statement = _LOCK if locks else _FIND
     endpoint_ids = [endpoint for endpoint, _ in wanted if endpoint]
     profile_ids = [profile for _, profile in wanted if profile]
     parts = [
@@ -121,16 +136,16 @@ def _locked(wanted: Set[Destination], lanes: Sequence[Lane]) -> dict[Destination
         *(array(lane[part] for lane in lanes) for part in range(3)),
     ]
 
-    def lock() -> dict[Destination, dict[int, int]]:
+    def find() -> dict[Destination, dict[int, int]]:
         found: dict[Destination, dict[int, int]] = {}
-        for endpoint_id, profile_id, shard, channel_id in prepared.run(_LOCK, parts):
+        for endpoint_id, profile_id, shard, channel_id in prepared.run(statement, parts):
             found.setdefault((endpoint_id, profile_id), {})[shard] = channel_id
         return found
 
-    channel_ids = lock()
+    channel_ids = find()
     if any(len(channel_ids.get(destination, ())) < channels.SHARDS for destination in wanted):
         channels.ensure(endpoint_ids=endpoint_ids, profile_ids=profile_ids)
-        channel_ids = lock()
+        channel_ids = find()
     return channel_ids
 
 

@@ -190,7 +190,7 @@ def _write(batch: _Batch, facts: list[Fact]) -> None:
     try:
         with transaction.atomic():
             drafts = exclude([draft for fact in facts for draft in batch.drafts(fact)])
-            deliveries.write(drafts)
+            deliveries.write(drafts, locks_more=bool(batch.limits or batch.closings))
             if batch.closings:
                 closings = [batch.closings[fact.id] for fact in facts if fact.id in batch.closings]
                 close_digests.close(closings)

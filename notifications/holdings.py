@@ -21,7 +21,9 @@ from .share_out import share_out
 
 CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
 CHANNELS_HELD = 64  # besides those that wait for an answer
-LEASE_EVERY = 0.05  # seconds; ten times as long after a look that found none
+LEASE_EVERY = 0.05  # seconds
+LEASE_SELDOM = 0.5  # seconds; after a look that found none
+LEASE_SATED = 0.2  # seconds; while all its threads have work: the rest is for workers that have none
 RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
 RUNS_AT_LEAST = 64
 
@@ -50,9 +52,15 @@ class Holdings:
         """Whether runs are under way."""
         return self._books.under_way > 0
 
+    @property
+    def _busy(self) -> int:
+        """How many runs take a thread, or wait for one. Those that wait for an answer take none from the others."""
+        return self._books.under_way - self._paces.waiting()
+
     def look_again(self) -> None:
         """New work may have come for any of the leased channels."""
-        self._lease_at = 0.0
+        if self._busy < self._threads.size:
+            self._lease_at = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
 
@@ -65,8 +73,7 @@ class Holdings:
     def take(self) -> int:
         """Lease and fetch what there is room for, and hand it out; return how much was found."""
         most = max(RUNS_AT_LEAST, RUNS_A_THREAD * self._threads.size)
-        # Runs that wait for an answer take no thread from the others.
-        room = most - (self._books.under_way - self._paces.waiting())
+        room = most - self._busy
         if room < most // 2:
             return 0  # enough is waiting for a thread: a later look finds more at once
         if self._is_suspecting and self._books.under_way:
@@ -77,6 +84,8 @@ class Holdings:
             self._directory,
             self._paces,
             room=room,
+            # Few channels have to keep the threads busy, and each would wait for more.
+            ahead=2 * self._threads.size - self._busy if len(self.leases) < self._threads.size else 0,
             depth=claim.DEEP if self._is_narrow else claim.PIPELINE,
             careful_slots=self._threads.careful_slots,
         )
@@ -99,6 +108,8 @@ class Holdings:
             for lease in asked:
                 lease.is_paused = True
             raise
+        if self._busy >= self._threads.size:
+            self._lease_at = time.monotonic() + LEASE_SATED
         self._is_narrow = self._books.under_way <= 2 * self._threads.size
         runs = Counter(
             channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
@@ -122,7 +133,7 @@ class Holdings:
         if self.leases and now < self._lease_at:
             return
         found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE)
-        self._lease_at = now + (LEASE_EVERY if found else 10 * LEASE_EVERY)
+        self._lease_at = now + (LEASE_EVERY if found else LEASE_SELDOM)
         for lease in found:
             if replaced := self.leases.get(lease.channel_id):
                 replaced.is_lost = True
@@ -141,7 +152,8 @@ class Holdings:
         for channel_id, runs in shares.items():
             lease = self.leases[channel_id]
             pace, sender = self._paces.of(lease.destination), senders[channel_id]
-            for items in runs:
+            at_once = lease.room - lease.ahead
+            for number, items in enumerate(runs):
                 handed_out[channel_id] += len(items)
                 lengths = Counter(item.claimed.lane_id for item in items if item.claimed.lane_id)
                 lease.busy_lanes.update(lengths)
@@ -154,7 +166,10 @@ class Holdings:
                     window=threading.Semaphore(claim.PIPELINE) if is_long else None,
                     is_rated=lease.tokens > 0,
                 )
-                self._books.enter(run)
+                if number < at_once:
+                    self._books.enter(run)
+                else:
+                    self._books.line_up(run)
         return handed_out
 
     @staticmethod

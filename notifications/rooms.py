@@ -22,13 +22,15 @@ def find_room(
     paces: Paces,
     *,
     room: int,
+    ahead: int,
     depth: int,
     careful_slots: int,
 ) -> dict[int, Sender]:
     """Set room and depth of the leases to fetch for, longest unserved first; return their senders.
 
-    `room` is how many runs there is room for in all, `depth` how many deliveries in each, and
-    `careful_slots` how many runs may be for destinations that are not known to be fast.
+    `room` is how many runs there is room for in all, `ahead` how many of them may be lined up behind others,
+    `depth` how many deliveries there may be in each, and `careful_slots` how many runs may be for destinations
+    that are not known to be fast.
     """
     asking = [lease for lease in leases.values() if lease.may_have_work and not lease.is_over]
     directory.refresh({lease.destination for lease in leases.values()})
@@ -49,7 +51,8 @@ def find_room(
         wanted = min(room, pace.room() - given[lease.circuit_id])
         if not pace.is_fast:
             wanted = min(wanted, careful)
-        if wanted <= 0 or lease.is_over or (lease.is_open and not lease.probes):
+        lines_up = ahead > 0 and pace.is_fast and not lease.is_open
+        if (wanted <= 0 and not lines_up) or lease.is_over or (lease.is_open and not lease.probes):
             continue
         try:
             sender = directory.sender(*lease.destination)
@@ -60,21 +63,40 @@ def find_room(
         most = slow_start(sender.max_in_flight, lease.seconds_since_closed)
         left = most - pace.under_way - given[lease.circuit_id]
         lease.is_single = most == 1
-        lease.room = min(wanted, share(most, lease.shard) - lease.runs, left)
+        lease.room = max(0, min(wanted, share(most, lease.shard) - lease.runs, left))
         lease.depth = depth
+        lease.ahead = 0
+        if lines_up and most == sender.max_in_flight and _is_steady(lease, sender):
+            # No more than there are to follow, and not one at a time.
+            followed, waiting = lease.runs + lease.room, len(lease.followers)
+            lease.ahead = min(ahead, room - lease.room, followed - waiting) if 2 * waiting <= followed else 0
+            lease.room += lease.ahead
+            ahead -= lease.ahead
         if lease.probes:
             lease.room, lease.depth = min(lease.room, 1), 1
         if lease.room <= 0:
             continue
         room -= lease.room
         careful -= 0 if pace.is_fast else lease.room
-        given[lease.circuit_id] += lease.room
+        given[lease.circuit_id] += lease.room - lease.ahead
         senders[lease.channel_id] = sender
         if lease.has_backlog or sender.rate_per_minute:
             rated.append(lease)
     if rated:
         _ration(rated, senders)
     return senders
+
+
+def _is_steady(lease: Lease, sender: Sender) -> bool:
+    """Whether nothing but the number of its sends at once keeps the destination from getting more."""
+    return not (
+        lease.is_single
+        or lease.is_ailing
+        or lease.has_backlog
+        or sender.rate_per_minute
+        # After a crash it would hold what had not even begun.
+        or sender.holds_unknown
+    )
 
 
 def _ration(rated: list[Lease], senders: dict[int, Sender]) -> None:

@@ -69,6 +69,7 @@ class Ended:
 
     run: Run
     untried: tuple[Item, ...]
+    is_followed: bool  # another run of its lease has taken its place
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class Threads:
     def _work(self, place: _Place) -> None:
         while (run := self._runs.get()) is not None:
             place.run = run
-            untried = run.items
+            untried, following = run.items, None
             while untried and self._may_start(run) and self._window_is_open(run):
                 place.since = time.monotonic()
                 outcome = attempt(run.sender, untried[0].message)
@@ -174,8 +175,12 @@ class Threads:
                 run.pace.is_stalled = False
                 if run.window and len(untried) % TELLS_EVERY == 0:
                     self._on_report()
+                if not untried:
+                    following = follower(run.lease)
             place.run = None
-            self._reports.put(Ended(run=run, untried=untried))
+            if following:
+                self._runs.put(following)  # behind those of the others
+            self._reports.put(Ended(run=run, untried=untried, is_followed=following is not None))
             self._on_report()
         place.has_ended = True
 
@@ -196,6 +201,14 @@ class Threads:
             if not self._may_start(run):
                 return False
         return True
+
+
+def follower(lease: Lease) -> Run | None:
+    """Take the next run that was lined up, if any is left."""
+    try:
+        return lease.followers.popleft()
+    except IndexError:
+        return None
 
 
 def attempt(sender: Sender, message: Message) -> Outcome:

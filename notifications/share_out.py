@@ -21,15 +21,14 @@ def share_out(queues: Queues, leases: Mapping[int, Lease]) -> tuple[dict[int, li
     beyond: list[Item] = []
     for channel_id, found in units.items():
         lease = leases[channel_id]
+        at_once = lease.room - lease.ahead
+        room = lease.room if len(found) > at_once * lease.depth else at_once
         given = _up_to(lease.tokens, found, beyond) if lease.tokens else found
         given.sort(key=len, reverse=True)
         if len(given[0]) == 1:
-            runs = [
-                [unit[0] for unit in given[start :: lease.room]]
-                for start in range(min(lease.room, len(given)))
-            ]
+            runs = [[unit[0] for unit in given[start::room]] for start in range(min(room, len(given)))]
         else:
-            runs = [[] for _ in range(min(lease.room, len(given)))]
+            runs = [[] for _ in range(min(room, len(given)))]
             for unit in given:
                 min(runs, key=len).extend(unit)
         shares[channel_id] = runs

@@ -11,13 +11,16 @@ from django.utils import timezone
 
 from events.publish import Draft, publish_many
 from notifications import claim, fetch
+from notifications.books import Books
 from notifications.destinations import Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
 from notifications.models import Channel, Circuit, Delivery
 from notifications.pace import Pace
+from notifications.runners import Registration
 from notifications.sending import MOST, Ended, Item, Run, Sent, Threads
 from notifications.transports.base import Message, Outcome, Transport, Verdict
+from tests.claimed import items
 from tests.factories import QueueFactory, WebhookSubscriptionFactory
 from tests.workers import Gauge, until, working
 
@@ -168,6 +171,89 @@ def test_a_bug_of_a_transport_is_a_failure_and_its_thread_lives_on(threads):
     assert until(lambda: reports.extend(threads.reports()) or len(reports) == 18)
     assert {one.outcome.error_class for one in reports if isinstance(one, Sent)} == {"bug"}
     assert alive(threads) == 4
+
+
+class Fails(Transport):
+    """A receiver that takes so many and then no more; `meanwhile` is called before each answer."""
+
+    def __init__(self, good, meanwhile=lambda: None):
+        self.left = good
+        self.meanwhile = meanwhile
+        self.tried = []
+
+    def send(self, message):
+        self.tried.append(message.id)
+        self.meanwhile()
+        self.left -= 1
+        verdict = Verdict.DELIVERED if self.left >= 0 else Verdict.RETRY
+        return Outcome(verdict=verdict, started_at=timezone.now(), duration=timedelta(milliseconds=1))
+
+
+def lined_up(threads, transport, *, runs):
+    """Books with a run of two under way, and others of two that wait for their turn."""
+    held = lease()
+    books = Books("me:1", threads=threads, leases={1: held})
+    pace = Pace(limit=1, is_proven=True)
+    sender = Sender(transport=transport, max_in_flight=8, rate_per_minute=None, timeout=15.0)
+    made = [
+        Run(lease=held, sender=sender, pace=pace, items=tuple(items(None, number, number + 1)))
+        for number in range(1, 2 * runs, 2)
+    ]
+    books.enter(made[0])
+    for run in made[1:]:
+        books.line_up(run)
+    return books, held, pace
+
+
+def test_a_run_that_went_well_is_followed_by_the_next_while_nobody_looks(threads):
+    gate = threading.Event()
+    transport = Fails(good=100, meanwhile=lambda: gate.wait(30))
+    books, held, pace = lined_up(threads, transport, runs=4)
+    assert (books.under_way, held.runs, pace.under_way) == (4, 1, 1)
+    gate.set()
+
+    assert until(lambda: len(transport.tried) == 8)
+    assert transport.tried == [str(number) for number in range(1, 9)]
+    assert until(lambda: books.collect() or not books.under_way)
+    assert (held.runs, pace.under_way, len(held.followers)) == (0, 0, 0)
+
+
+def test_what_was_lined_up_goes_back_untried_once_one_has_failed(threads):
+    gate = threading.Event()
+    transport = Fails(good=3, meanwhile=lambda: gate.wait(30))
+    books, held, pace = lined_up(threads, transport, runs=4)
+    gate.set()
+
+    assert until(lambda: books.collect() or not books.under_way)
+    assert transport.tried == ["1", "2", "3", "4"]
+    assert [claimed.id for claimed in books._untried] == [5, 6, 7, 8]
+    assert (held.runs, pace.under_way, len(held.followers)) == (0, 0, 0)
+
+
+def test_what_was_lined_up_goes_back_while_an_answer_is_waited_for(threads):
+    gate = threading.Event()
+    books, held, pace = lined_up(threads, Fails(good=100, meanwhile=lambda: gate.wait(30)), runs=3)
+    pace.is_stalled = True
+
+    books.collect()
+
+    assert [claimed.id for claimed in books._untried] == [3, 4, 5, 6]
+    assert (books.under_way, held.runs, len(held.followers)) == (1, 1, 0)
+    gate.set()
+
+
+def test_few_due_channels_are_shared_among_the_workers_that_live(catalog):
+    queue = QueueFactory(is_ordered=False)
+    for _ in range(3):
+        WebhookSubscriptionFactory(queue=queue)
+    publish(catalog, 10)
+    Registration().beat()
+    Registration().beat()
+    assert Channel.objects.filter(due_at__isnull=False).count() == 6
+
+    assert len(claim.lease("me:1", limit=8)) == 3
+    assert len(claim.lease("me:2", limit=8)) == 2
+    assert [len(claim.lease("me:2", limit=8)) for _ in range(2)] == [1, 0]
 
 
 def test_closing_ends_every_thread_once_its_send_is_over():

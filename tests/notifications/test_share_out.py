@@ -1,47 +1,19 @@
 """Dividing what was fetched into runs."""
 
-from datetime import UTC, datetime
-from uuid import UUID
-
 import pytest
 
 from notifications.claim import Lease
-from notifications.destinations import Notification
-from notifications.fetch import Claimed
-from notifications.retry import Schedule
-from notifications.sending import Item
 from notifications.share_out import share_out
-from notifications.transports.base import Message
+from tests.claimed import items
 
 ANY_ORDER = None
 
 
-def items(lane, *numbers):
-    """What was fetched of one lane."""
-    notification = Notification(
-        is_paused=False, queue="", schedule=Schedule(), skips_failures=False, parameters=(),
-    )  # fmt: skip
-    return [
-        Item(
-            claimed=Claimed(
-                id=number, uid=UUID(int=number), channel_id=1, epoch=1, lane_id=lane, sequence=number,
-                status="pending", subscription_id=1, recipient="", attempt_count=0, crash_count=0,
-                created_at=datetime.now(UTC), previous_uid=None, previous_sequence=None, body=None,
-                headers=None, query=None, event_uid=UUID(int=number), event_type="", event_label="",
-                event_source="", ordering_key="", occurred_at=datetime.now(UTC), data="{}",
-            ),
-            message=Message(id=str(number), body="{}"),
-            notification=notification,
-        )
-        for number in numbers
-    ]  # fmt: skip
-
-
-def lease(*, room, tokens=0):
+def lease(*, room, tokens=0, ahead=0, depth=8):
     """One channel with room for so many runs."""
     return Lease(
         channel_id=1, circuit_id=1, endpoint_id=1, profile_id=None, shard=0, epoch=1, safe_until=0.0,
-        room=room, tokens=tokens,
+        room=room, tokens=tokens, ahead=ahead, depth=depth,
     )  # fmt: skip
 
 
@@ -75,3 +47,12 @@ def test_what_goes_beyond_the_tokens_of_a_rate_is_handed_back_and_lanes_keep_the
 
     assert sorted(item.claimed.id for run in shares[1] for item in run) == [1, 2, 3]
     assert [item.claimed.id for item in beyond] == [4, 5]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(4, [2, 2]), (5, [2, 1, 1, 1]), (8, [2, 2, 2, 2])])
+def test_none_is_lined_up_behind_others_that_has_room_beside_them(count, expected):
+    queues = {(1, ANY_ORDER): items(ANY_ORDER, *range(count))}
+
+    shares, _ = share_out(queues, {1: lease(room=4, ahead=2, depth=2)})
+
+    assert [len(run) for run in shares[1]] == expected
