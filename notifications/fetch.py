@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from events import prepared
 from events.prepared import array
 
-from .claim import Lease
+from .claim import PIPELINE, Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +78,15 @@ WITH held AS MATERIALIZED (
   UNION ALL
   SELECT held.id AS claimed_by, l.id AS of_lane, l.tail, d.* FROM held CROSS JOIN LATERAL (
     -- Short lanes share a run: as many as fill the room, by what waits in each.
-    SELECT l.id, l.next_sequence, l.tail,
+    SELECT l.id, l.next_sequence, l.tail, l.most,
       sum(l.waiting) OVER (ORDER BY l.due_at, l.id ROWS UNBOUNDED PRECEDING) - l.waiting AS before
-    FROM (SELECT l.id, l.next_sequence, l.tail, l.due_at,
-            LEAST(GREATEST(l.tail - l.next_sequence + 1, 0), held.depth) AS waiting
-          FROM notifications_lane l
-          WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
-          ORDER BY l.due_at LIMIT held.room * held.depth) l) l
+    FROM (SELECT l.*, LEAST(GREATEST(l.tail - l.next_sequence + 1, 0), l.most) AS waiting
+          -- Of many lanes, from each as many as may be unsettled: beyond that a run waits for settling.
+          FROM (SELECT l.*, CASE WHEN count(*) OVER () > held.room THEN LEAST(%(pipeline)s::int, held.depth)
+                                 ELSE held.depth END AS most
+                FROM (SELECT l.id, l.next_sequence, l.tail, l.due_at FROM notifications_lane l
+                      WHERE l.channel_id = held.id AND l.due_at <= now() AND l.id <> ALL(%(busy_lanes)s::bigint[])
+                      ORDER BY l.due_at LIMIT held.room * held.depth) l) l) l) l
   LEFT JOIN LATERAL (
     SELECT d.*, row_number() OVER (ORDER BY d.sequence) = 1 AS is_first,
       -- A mail for another profile ends the run; first in its lane, it takes the lane there.
@@ -93,7 +95,7 @@ WITH held AS MATERIALIZED (
       bool_and(d.status <> 'held' AND d.crash_count < 2) OVER (ORDER BY d.sequence) AS may_go
     FROM notifications_delivery d
     WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
-    ORDER BY d.sequence LIMIT LEAST(held.depth, held.room * held.depth - l.before)) d ON d.here OR d.is_first
+    ORDER BY d.sequence LIMIT LEAST(l.most, held.room * held.depth - l.before)) d ON d.here OR d.is_first
   WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
 ), suspect AS MATERIALIZED (
   -- What two workers died on in a row is taken alone, so that only the guilty is counted once more, and held.
@@ -176,6 +178,7 @@ def fetch(leases: Iterable[Lease], *, alone: bool) -> Work:
         "probes": array(lease.probes for lease in held),
         "singles": array(lease.is_single for lease in held),
         "alone": alone,
+        "pipeline": str(PIPELINE),
         "busy": array(delivery for lease in held for delivery in lease.busy),
         "busy_lanes": array(lane for lease in held for lane in lease.busy_lanes),
     }

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -618,6 +619,26 @@ def test_a_held_one_stops_its_lane_only_where_it_stands(catalog, https_receiver)
     assert taken[0].claimed == []
     assert lease.may_have_work
     assert [one.id for one in fetch.fetch([lease], alone=False).claimed] == [ahead.pk]
+
+
+@pytest.mark.parametrize(("room", "expected"), [(8, [20] * 4), (4, [20] * 4), (3, [8] * 4), (1, [8] * 4)])
+def test_of_many_lanes_no_run_takes_more_than_may_be_unsettled(catalog, room, expected):
+    """A longer one would stand still until its beginning is settled, while other lanes wait."""
+    subscription = WebhookSubscriptionFactory()
+    for number in range(80):
+        post_invoice(catalog, str(number % 4))
+    fan_out()
+    channel = Channel.objects.filter(endpoint=subscription.endpoint).first()
+    Lane.objects.update(channel=channel)
+    Delivery.objects.update(channel=channel)
+    Channel.objects.exclude(pk=channel.pk).update(due_at=None)
+    Channel.objects.filter(pk=channel.pk).update(due_at=timezone.now())
+    [lease] = claim.lease("me:1", limit=10)
+    lease.room, lease.depth = room, claim.DEEP
+
+    taken = Counter(one.lane_id for one in fetch.fetch([lease], alone=False).claimed)
+
+    assert sorted(taken.values()) == sorted(expected)
 
 
 def test_a_late_gone_answer_pauses_nothing(catalog, https_receiver):
