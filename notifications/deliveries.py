@@ -60,9 +60,8 @@ SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
        CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
        CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
        CASE WHEN undeliverable <> '' THEN now() END
-FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
-            %s::bigint[], %s::text[])
-  AS d(uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, undeliverable)
+FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+  AS d(uid, event_id, subscription_id, recipient, undeliverable, channel_id, lane_id, sequence)
 RETURNING id
 ), locked AS (
   SELECT id FROM notifications_channel WHERE id = ANY(%s::bigint[]) AND (SELECT count(*) >= 0 FROM written)
@@ -80,6 +79,14 @@ def write(drafts: list[Draft], *, locks_more: bool) -> None:
     lanes = [draft.lane for draft in drafts]
     shards = {lane: channels.shard_of(repr(lane)) for lane in set(lanes) if lane}
     known = sorted(shards)
+    # Before anything is locked, as others wait for that.
+    known_columns = [
+        array(uuid7s(len(drafts))),
+        array(draft.event_id for draft in drafts),
+        array(draft.subscription_id for draft in drafts),
+        array(draft.recipient for draft in drafts),
+        array(draft.undeliverable for draft in drafts),
+    ]
     destinations = {draft.destination for draft in drafts if not draft.undeliverable}
     channel_ids = _find(destinations, known, locks=locks_more or bool(known))
     placed: list[int | None] = []
@@ -106,17 +113,7 @@ def write(drafts: list[Draft], *, locks_more: bool) -> None:
                 woken.add(head.channel_id)
     prepared.run(
         _WRITE,
-        [
-            array(uuid7s(len(drafts))),
-            array(draft.event_id for draft in drafts),
-            array(draft.subscription_id for draft in drafts),
-            array(draft.recipient for draft in drafts),
-            array(placed),
-            array(lane_ids),
-            array(numbers),
-            array(draft.undeliverable for draft in drafts),
-            array(woken - {None}),
-        ],
+        [*known_columns, array(placed), array(lane_ids), array(numbers), array(woken - {None})],
     )
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from events import prepared
 from events.models import Event, QuarantinedEvent, Route
+from events.prepared import array
 
 from . import close_digests, deliveries, plans
 from .close_digests import Closing
@@ -66,13 +68,16 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
         if not rows:
             return 0
         batch = _Batch.read(rows)
+        # Before channels are locked, for which workers wait; but a digest that has to wait stays.
+        event_ids = array(row[0] for row in rows if row[0] not in batch.closings)
+        prepared.run("DELETE FROM events_inboxentry WHERE event_id = ANY(%s::bigint[])", [event_ids])
         _write(batch, batch.facts)
-        # A digest that has to wait has got a later time.
-        cursor.execute(
-            """DELETE FROM events_inboxentry
-               WHERE event_id = ANY(%s) AND coalesce(due_at <= clock_timestamp(), true)""",
-            [[row[0] for row in rows]],
-        )
+        if batch.closings:
+            cursor.execute(
+                """DELETE FROM events_inboxentry
+                   WHERE event_id = ANY(%s) AND coalesce(due_at <= clock_timestamp(), true)""",
+                [list(batch.closings)],
+            )
     return len(rows)
 
 
