@@ -4,20 +4,21 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from events.ids import uuid7
 
 from . import breaker, circuits, finish_digests, judge, ration, refused_address
 from .breaker import DISABLED, Answer
 from .claim import Lease
+from .clerk import Batch, Clerk
 from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
 from .pace import Pace
 from .pause import pause, stop_at_fault
 from .sending import TELLS_EVERY, Ended, Item, Run, Sent, Threads, follower
-from .settle import Result, settle
+from .settle import Result
 from .transports.base import Verdict
 
 FLUSH_SIZE = 128  # results
@@ -29,7 +30,7 @@ LONGEST_FINISH = 0.5  # seconds for what digests carry, while nothing else is se
 class Books:
     """Judges reports and settles them in batches. One thread uses it."""
 
-    def __init__(self, owner: str, *, threads: Threads, leases: Mapping[int, Lease]) -> None:
+    def __init__(self, owner: str, *, threads: Threads, clerk: Clerk, leases: Mapping[int, Lease]) -> None:
         self.settled = 0
         self.under_way = 0  # runs handed to the threads
         self._owner = owner
@@ -38,7 +39,9 @@ class Books:
         self._results: list[Result] = []
         self._untried: list[Claimed] = []
         self._ended: list[Run] = []
-        self._windows: list[threading.Semaphore] = []  # one for each result that lets its run go on
+        self._windows: list[threading.Semaphore] = []
+        self._clerk = clerk
+        self._batch: Batch | None = None  # with the clerk
         self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
         self._circuits: dict[int, Lease] = {}
         self._lined_up: dict[int, Pace] = {}  # by channel, of those that ever had runs lined up
@@ -149,44 +152,74 @@ class Books:
         )
 
     def flush(self, *, now: bool = False) -> None:
-        """Settle, when enough has come together or waited long enough, or `now`; renew leases in time."""
+        """Settle, when enough has come together or waited long enough, or `now`; renew leases in time.
+
+        While sends are under way the clerk does it, and what comes meanwhile makes the next batch.
+        """
+        waits = now or not self.under_way
+        if self._batch and (waits or self._clerk.has_ended):
+            self._conclude(self._batch, self._clerk.end)
         clock = time.monotonic()
         renewing = bool(self._leases) and clock - self._renewed > RENEW_EVERY
         anything = self._results or self._untried or self._ended or self._answers or self._ends_digests
         ripe = anything and (
-            now
-            or not self.under_way
+            waits
             or len(self._results) >= FLUSH_SIZE
             or len(self._windows) >= TELLS_EVERY
             or clock - self._waiting_since > FLUSH_AFTER
         )
-        if not (ripe or renewing):
+        if self._batch or not (ripe or renewing):
             return
-        results, untried, ended = self._results, self._untried, self._ended
-        touched = {result.claimed.channel_id for result in results} | {one.channel_id for one in untried}
-        leases = [
-            lease
-            for lease in self._leases.values()
-            if renewing or (lease.channel_id in touched and not lease.is_lost)
-        ]
-        stop_at_fault(results, self._leases)
-        if leases or results:
-            settle(results, leases=leases, freed=untried, worker=self._owner)
-        # Only now: had the statement failed, it would be repeated with the same attempts.
-        self._results, self._untried, self._ended = [], [], []
+        stop_at_fault(self._results, self._leases)
+        batch = self._close_batch(clock if renewing else None)
+        if waits:
+            self._conclude(batch, batch.write)
+        else:
+            self._batch = batch
+            self._clerk.begin(batch.write)
+
+    def _close_batch(self, renewed_at: float | None) -> Batch:
+        touched = {result.claimed.channel_id for result in self._results}
+        touched |= {one.channel_id for one in self._untried}
+        batch = Batch(
+            worker=self._owner,
+            results=self._results,
+            untried=self._untried,
+            ended=self._ended,
+            windows=self._windows,
+            leases=[
+                lease
+                for lease in self._leases.values()
+                if renewed_at is not None or (lease.channel_id in touched and not lease.is_lost)
+            ],
+            renewed_at=renewed_at,
+        )
+        self._results, self._untried, self._ended, self._windows = [], [], [], []
         self._waiting_since = 0.0
-        for window in self._windows:
+        return batch
+
+    def _conclude(self, batch: Batch, write: Callable[[], None]) -> None:
+        """Do what waits for the batch; had it failed, it is repeated with the same attempts."""
+        self._batch = None
+        try:
+            write()
+        except Exception:
+            self._results = batch.results + self._results
+            self._untried = batch.untried + self._untried
+            self._ended = batch.ended + self._ended
+            self._windows = batch.windows + self._windows
+            raise
+        for window in batch.windows:
             window.release()
-        self._windows.clear()
-        if renewing:
-            self._renewed = clock
-        self._tidy(results, untried, ended)
+        if batch.renewed_at is not None:
+            self._renewed = batch.renewed_at
+        self._tidy(batch.results, batch.untried, batch.ended)
         self._tell_circuits()
         if +self._unused:
             ration.give_back(+self._unused)
         self._unused.clear()
-        refused_address.follow(results)
-        if self._ends_digests or any(result.claimed.ordering_key == KEY for result in results):
+        refused_address.follow(batch.results)
+        if self._ends_digests or any(result.claimed.ordering_key == KEY for result in batch.results):
             self._ends_digests = finish_digests.finish(seconds=LONGEST_FINISH) >= finish_digests.BATCH
 
     def _tell_circuits(self) -> None:

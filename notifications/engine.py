@@ -1,7 +1,7 @@
 """The loop of one worker: fan out, take, send, settle, until its budget ends.
 
-The loop's thread does all the SQL and all the rendering; the sending threads do none. See
-docs/engine.md for the properties this keeps.
+The loop's thread does the rendering and all SQL but settling, which goes on beside it (clerk.py); the sending
+threads do none. See docs/engine.md for the properties this keeps.
 """
 
 import os

@@ -11,6 +11,7 @@ from . import claim, divert, fetch, lanes, ration
 from .books import Books
 from .circuits import give_back_probe
 from .claim import Lease
+from .clerk import Clerk
 from .destinations import Directory, Sender
 from .fetch import Claimed
 from .pace import Paces
@@ -37,7 +38,8 @@ class Holdings:
         self._threads = Threads(settings.DELIVERY_THREADS, on_report=on_report)
         self._paces = Paces()
         self._directory = Directory()
-        self._books = Books(owner, threads=self._threads, leases=self.leases)
+        self._clerk = Clerk(on_report=on_report)
+        self._books = Books(owner, threads=self._threads, clerk=self._clerk, leases=self.leases)
         self._is_narrow = True  # no run waits for a thread
         self._is_suspecting = False  # a suspect is under way, or waits until nothing else is
         self._lease_at = 0.0
@@ -201,4 +203,5 @@ class Holdings:
     def close(self) -> None:
         """End the threads and close the connections to the other side."""
         self._threads.close()
+        self._clerk.close()
         self._directory.close()

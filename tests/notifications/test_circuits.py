@@ -15,6 +15,7 @@ from events.publish import Draft, publish_many
 from notifications import circuits, claim, fetch, operate
 from notifications.books import Books
 from notifications.breaker import Answer
+from notifications.clerk import Clerk
 from notifications.destinations import Directory, Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
@@ -579,7 +580,7 @@ def test_successes_between_failures_count_though_they_were_taken_before_the_firs
     claimed = fetch.fetch(leases.values(), alone=False).claimed
     notification = Directory().notifications([subscription.pk])[subscription.pk]
     threads = Threads(1, on_report=lambda: None)
-    books = Books("me:1", threads=threads, leases=leases)
+    books = Books("me:1", threads=threads, clerk=Clerk(on_report=lambda: None), leases=leases)
 
     try:
         for number, one in enumerate(claimed[:20]):

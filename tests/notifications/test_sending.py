@@ -12,6 +12,7 @@ from django.utils import timezone
 from events.publish import Draft, publish_many
 from notifications import claim, fetch
 from notifications.books import Books
+from notifications.clerk import Clerk
 from notifications.destinations import Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
@@ -192,7 +193,7 @@ class Fails(Transport):
 def lined_up(threads, transport, *, runs):
     """Books with a run of two under way, and others of two that wait for their turn."""
     held = lease()
-    books = Books("me:1", threads=threads, leases={1: held})
+    books = Books("me:1", threads=threads, clerk=Clerk(on_report=lambda: None), leases={1: held})
     pace = Pace(limit=1, is_proven=True)
     sender = Sender(transport=transport, max_in_flight=8, rate_per_minute=None, timeout=15.0)
     made = [
