@@ -119,8 +119,9 @@ class Engine:
                 # threads without work.
                 self._is_outdone = done is None
             holdings.look_again()
-        holdings.settle()
+        holdings.collect()
         taken = holdings.take()
+        holdings.settle()
         holdings.release()
         if taken:
             return None
@@ -149,6 +150,7 @@ class Engine:
         gives_up = time.monotonic() + PATIENCE
         while True:
             try:
+                holdings.collect()
                 holdings.settle(now=True)
                 if not holdings.is_sending:
                     holdings.release(everything=True)

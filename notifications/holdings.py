@@ -66,10 +66,15 @@ class Holdings:
         for lease in self.leases.values():
             lease.may_have_work = True
 
-    def settle(self, *, now: bool = False) -> None:
-        """Take in what the threads report, and write it down once enough has come together, or `now`."""
+    def collect(self) -> None:
+        """Take in what the threads report."""
         self._threads.tend()
         self._books.collect()
+        if not self.is_sending:
+            self._books.flush()
+
+    def settle(self, *, now: bool = False) -> None:
+        """Write down what was reported once enough has come together, or `now`."""
         self._books.flush(now=now)
 
     def take(self) -> int:
@@ -97,6 +102,8 @@ class Holdings:
         work = fetch.fetch(asked, alone=not self._books.under_way)
         self._is_suspecting = any(lease.has_suspects for lease in asked)
         try:
+            # Not before: it has the channels locked, while what was taken is put into words.
+            self._books.flush()
             if work.empty_lanes:
                 lanes.clear(work.empty_lanes)
             if work.moving_lanes:
