@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
+from events.away import is_away
 from events.ids import uuid7
 
 from .agenda import read_agenda
@@ -19,6 +20,7 @@ from .books import FLUSH_AFTER
 from .fan_out import BATCH, fan_out
 from .holdings import Holdings
 from .runners import Registration
+from .standstill import ends_when_still
 from .waiting import Waiter
 
 log = structlog.get_logger(__name__)
@@ -63,18 +65,19 @@ class Engine:
 
     def run(self) -> int:
         """Work until the budget or the work ends; return how many tries were settled."""
-        try:
-            self._work()
-            has_left = self._leave()
-            self._finish()
-            if not has_left:
-                self._leave()
-        except Exception:
-            self._save_what_is_known()
-            raise
-        finally:
-            self._holdings.close()
-            self._waiter.close()
+        with ends_when_still():
+            try:
+                self._work()
+                has_left = self._leave()
+                self._finish()
+                if not has_left:
+                    self._leave()
+            except Exception:
+                self._save_what_is_known()
+                raise
+            finally:
+                self._holdings.close()
+                self._waiter.close()
         return self._holdings.settled
 
     def _work(self) -> None:
@@ -89,7 +92,7 @@ class Engine:
                     continue
                 if self._until_idle and pause > 0 and not (self._holdings.leases or self._is_outdone):
                     return
-            except (OperationalError, InterfaceError) as error:
+            except Error as error:
                 pause = self._reconnect(error)
             self._announced |= self._waiter.wait(min(pause, ends - time.monotonic()))
 
@@ -101,7 +104,7 @@ class Engine:
         try:
             self._registration.end()
             self._hand_over()
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
             self._reconnect(error)
             return False
         return True
@@ -156,13 +159,18 @@ class Engine:
                     holdings.release(everything=True)
                     return
                 self._waiter.wait(FLUSH_AFTER)
-            except (OperationalError, InterfaceError) as error:
+            except Error as error:
                 if time.monotonic() > gives_up:
                     raise
                 time.sleep(self._reconnect(error))
 
-    def _reconnect(self, error: Exception) -> float:
-        """Drop a connection that failed; what was not settled is settled again on the next one."""
+    def _reconnect(self, error: Error) -> float:
+        """Drop a connection that failed; what was not settled is settled again on the next one.
+
+        Any other fault of a statement is raised.
+        """
+        if not is_away(error):
+            raise error
         log.warning("database connection lost", error=str(error).strip())
         connection.close()
         self._announced = True

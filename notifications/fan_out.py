@@ -12,9 +12,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from events import prepared
+from events.away import is_away
 from events.models import Event, QuarantinedEvent, Route
 from events.prepared import array
 
@@ -201,9 +202,9 @@ def _write(batch: _Batch, facts: list[Fact]) -> None:
                 close_digests.close(closings)
             if batch.limits:
                 collect([draft for draft in drafts if draft.event_id not in batch.closings], batch.limits)
-    except (OperationalError, InterfaceError):
-        raise  # the database's trouble, not an event's: everything stays in the inbox
     except Exception as error:
+        if is_away(error):
+            raise  # the database's trouble, not an event's: everything stays in the inbox
         if len(facts) == 1:
             _quarantine(facts[0], error)
             return

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
+
+from events.away import is_away
 
 from .ledger import Ledger, Outcome
 from .odd import sentence
@@ -22,9 +24,9 @@ def guarded(rule: Rule, ledger: Ledger, where: dict[str, Any], look: Callable[[]
     try:
         with transaction.atomic():
             look()
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if is_away(error):
+            raise
         log.exception("trigger failed", trigger=rule.row.name)
         ledger.forget(mark)
         told = sentence(rule, error)[:500]

@@ -78,9 +78,15 @@ class Worker:
         self.process.wait()
         wait_until(lambda: not self._backends())
 
-    def _backends(self) -> int:
+    def waits_for_a_lock(self) -> bool:
+        """Tell whether one of its statements does."""
+        return self._backends("AND wait_event_type = 'Lock'") > 0
+
+    def _backends(self, such_as: str = "") -> int:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [self.name])
+            cursor.execute(
+                f"SELECT count(*) FROM pg_stat_activity WHERE application_name = %s {such_as}", [self.name]
+            )
             return int(cursor.fetchone()[0])
 
     def channels(self) -> "QuerySet[Channel]":

@@ -2,8 +2,11 @@
 
 import random
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from django.db import connection
 from django.db.models import QuerySet
 
 from notifications.models import Attempt, Delivery, Lane
@@ -30,10 +33,50 @@ def test_a_worker_that_wakes_after_its_lease_changes_nothing(catalog, ledger):
     stop_workers(ledger, stops=1, seed=1)
 
 
+def test_a_worker_that_stops_within_a_transaction_keeps_nobody_from_what_it_has_locked(catalog, ledger):
+    subscribe(HOSTS[:1], ordered=True, timeout_seconds=SHORT_TIMEOUT)
+    with worker(lease=SHORT_LEASE) as one:
+        published = publish_events(EVENTS)
+        wait_until(all_delivered(EVENTS))
+        with channels_locked():
+            published += publish_events(EVENTS)
+            wait_until(one.waits_for_a_lock)  # to write what it has taken out of the inbox
+            one.process.send_signal(signal.SIGSTOP)
+        with worker(lease=SHORT_LEASE) as other:
+            recovery = wait_until(all_delivered(2 * EVENTS))
+            one.process.send_signal(signal.SIGCONT)
+            other.kill()
+        published += publish_events(EVENTS)
+        wait_until(all_delivered(3 * EVENTS))
+        assert one.process.poll() is None, "it goes on, on another connection"
+    conclude(
+        "4 SIGSTOP within a transaction",
+        ledger,
+        published=published,
+        deliveries_each=1,
+        runs=1,
+        recovery_seconds=recovery,
+    )
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 def test_workers_that_wake_after_their_lease_change_nothing(catalog, ledger):
     stop_workers(ledger, stops=14, seed=random.randrange(1_000_000))
+
+
+@contextmanager
+def channels_locked() -> Iterator[None]:
+    """Lock all channels on a connection of its own."""
+    holder = connection.copy()
+    holder.set_autocommit(False)
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT FROM notifications_channel FOR UPDATE")
+        yield
+        holder.rollback()
+    finally:
+        holder.close()
 
 
 def stop_workers(ledger: Ledger, *, stops: int, seed: int) -> None:
