@@ -1,23 +1,25 @@
 """What the threads have reported, from there until it is settled."""
 
 import random
-import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
 
 from events.ids import uuid7
 
 from . import breaker, circuits, finish_digests, judge, ration, refused_address
-from .breaker import DISABLED, Answer
-from .claim import Lease
-from .clerk import Batch, Clerk
+from .batch import Batch
+from .breaker import DISABLED
+from .claim import TURN, Lease
+from .clerk import Clerk
 from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
 from .pace import Pace
 from .pause import pause, stop_at_fault
-from .sending import TELLS_EVERY, Ended, Item, Run, Sent, Threads, follower
+from .sending import TELLS_EVERY, Ended, Item, Run, Sent, Threads
 from .settle import Result
 from .transports.base import Verdict
 
@@ -36,14 +38,9 @@ class Books:
         self._owner = owner
         self._threads = threads
         self._leases = leases
-        self._results: list[Result] = []
-        self._untried: list[Claimed] = []
-        self._ended: list[Run] = []
-        self._windows: list[threading.Semaphore] = []
+        self._batch = Batch()
         self._clerk = clerk
-        self._batch: Batch | None = None  # with the clerk
-        self._answers: defaultdict[int, list[Answer]] = defaultdict(list)  # by circuit
-        self._circuits: dict[int, Lease] = {}
+        self._being_written: tuple[Batch, Future[None]] | None = None  # by the clerk
         self._lined_up: dict[int, Pace] = {}  # by channel, of those that ever had runs lined up
         self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
         self._unused: Counter[int] = Counter()  # tokens of what was not tried, by circuit
@@ -72,8 +69,12 @@ class Books:
 
     def note(self, results: list[Result], untried: list[Claimed]) -> None:
         """Take in what was decided or given up without being sent."""
-        self._results += results
-        self._untried += untried
+        self._batch.results += results
+        self._batch.untried += untried
+
+    def unuse(self, lease: Lease, tokens: int) -> None:
+        """Take back tokens of its rate with which nothing was sent."""
+        self._unused[lease.circuit_id] += tokens
 
     def collect(self) -> None:
         """Take in what the threads have reported, and decide what follows from it."""
@@ -85,9 +86,9 @@ class Books:
                 if not report.is_followed:
                     self._leave(report)
             else:
-                self._results.append(self._judge(report))
+                self._batch.results.append(self._judge(report))
                 if report.run.window:
-                    self._windows.append(report.run.window)
+                    self._batch.windows.append(report.run.window)
 
         for lease in self._leases.values():
             if lease.followers and (lease.is_over or not self._lined_up[lease.channel_id].is_fast):
@@ -95,10 +96,10 @@ class Books:
 
     def _end(self, run: Run, untried: tuple[Item, ...]) -> None:
         self.under_way -= 1
-        self._ended.append(run)
-        self._untried += [item.claimed for item in untried]
+        self._batch.ended.append(run)
+        self._batch.untried += [item.claimed for item in untried]
         if run.is_rated:
-            self._unused[run.lease.circuit_id] += len(untried)
+            self.unuse(run.lease, len(untried))
 
     def _leave(self, ended: Ended) -> None:
         """Start what was lined up when the run had ended already, or give it back if that did not go well."""
@@ -107,12 +108,12 @@ class Books:
         pace.under_way -= 1
         if ended.untried or lease.is_over or not pace.is_fast:
             self._send_home(lease)
-        elif following := follower(lease):
+        elif following := lease.follower():
             self._start(following)
 
     def _send_home(self, lease: Lease) -> None:
         """Give back what was lined up: its turn will not come soon."""
-        while following := follower(lease):
+        while following := lease.follower():
             self._end(following, following.items)
 
     def _judge(self, sent: Sent) -> Result:
@@ -139,8 +140,8 @@ class Books:
             # A lease knows only what its last look saw.
             self._ailing.add(lease.circuit_id)
         if answer and (lease.is_ailing or lease.circuit_id in self._ailing):
-            self._answers[lease.circuit_id].append(answer)
-            self._circuits[lease.circuit_id] = lease
+            self._batch.answers[lease.circuit_id].append(answer)
+            self._batch.circuits[lease.circuit_id] = lease
         if decision.pause_reason or decision.channel_wait or lease.probes:
             lease.is_paused = True
         return Result(
@@ -157,64 +158,58 @@ class Books:
         While sends are under way the clerk does it, and what comes meanwhile makes the next batch.
         """
         waits = now or not self.under_way
-        if self._batch and (waits or self._clerk.has_ended):
-            self._conclude(self._batch, self._clerk.end)
+        if self._being_written and (waits or self._being_written[1].done()):
+            (batch, future), self._being_written = self._being_written, None
+            self._conclude(batch, future.result)
         clock = time.monotonic()
-        renewing = bool(self._leases) and clock - self._renewed > RENEW_EVERY
-        anything = self._results or self._untried or self._ended or self._answers or self._ends_digests
-        ripe = anything and (
+        renews = bool(self._leases) and clock - self._renewed > RENEW_EVERY
+        is_ripe = (self._ends_digests or not self._batch.is_empty) and (
             waits
-            or len(self._results) >= FLUSH_SIZE
-            or len(self._windows) >= TELLS_EVERY
+            or len(self._batch.results) >= FLUSH_SIZE
+            or len(self._batch.windows) >= TELLS_EVERY
             or clock - self._waiting_since > FLUSH_AFTER
         )
-        if self._batch or not (ripe or renewing):
+        if self._being_written or not (is_ripe or renews):
             return
-        stop_at_fault(self._results, self._leases)
-        batch = self._close_batch(clock if renewing else None)
+        stop_at_fault(self._batch.results, self._leases)
+        batch = self._close_batch(clock if renews else None)
+        write = partial(batch.write, self._owner)
         if waits:
-            self._conclude(batch, batch.write)
-        else:
-            self._batch = batch
-            self._clerk.begin(batch.write)
+            self._conclude(batch, write)
+            return
+        try:
+            self._being_written = batch, self._clerk.begin(write)
+        except Exception:
+            self._batch.follow(batch)
+            raise
 
-    def _close_batch(self, renewed_at: float | None) -> Batch:
-        touched = {result.claimed.channel_id for result in self._results}
-        touched |= {one.channel_id for one in self._untried}
-        batch = Batch(
-            worker=self._owner,
-            results=self._results,
-            untried=self._untried,
-            ended=self._ended,
-            windows=self._windows,
-            leases=[
-                lease
-                for lease in self._leases.values()
-                if renewed_at is not None or (lease.channel_id in touched and not lease.is_lost)
-            ],
-            renewed_at=renewed_at,
-        )
-        self._results, self._untried, self._ended, self._windows = [], [], [], []
+    def _close_batch(self, renews_at: float | None) -> Batch:
+        batch, self._batch = self._batch, Batch()
         self._waiting_since = 0.0
+        touched = {result.claimed.channel_id for result in batch.results}
+        touched |= {one.channel_id for one in batch.untried}
+        batch.renews_at = renews_at
+        batch.leases = [
+            lease
+            for lease in self._leases.values()
+            if renews_at is not None or (lease.channel_id in touched and not lease.is_lost)
+        ]
         return batch
 
     def _conclude(self, batch: Batch, write: Callable[[], None]) -> None:
         """Do what waits for the batch; had it failed, it is repeated with the same attempts."""
-        self._batch = None
         try:
             write()
         except Exception:
-            self._results = batch.results + self._results
-            self._untried = batch.untried + self._untried
-            self._ended = batch.ended + self._ended
-            self._windows = batch.windows + self._windows
+            self._batch.follow(batch)
             raise
         for window in batch.windows:
             window.release()
-        if batch.renewed_at is not None:
-            self._renewed = batch.renewed_at
+        if batch.renews_at is not None:
+            self._renewed = batch.renews_at
         self._tidy(batch.results, batch.untried, batch.ended)
-        self._tell_circuits()
+        if batch.answers:
+            self._tell_circuits(batch)
         if +self._unused:
             ration.give_back(+self._unused)
         self._unused.clear()
@@ -222,28 +217,33 @@ class Books:
         if self._ends_digests or any(result.claimed.ordering_key == KEY for result in batch.results):
             self._ends_digests = finish_digests.finish(seconds=LONGEST_FINISH) >= finish_digests.BATCH
 
-    def _tell_circuits(self) -> None:
-        """Write down how ailing destinations fare; disable those that have failed for days."""
-        if not self._answers:
-            return
+    def _tell_circuits(self, batch: Batch) -> None:
+        """Write down how ailing destinations fare; disable those that have failed for days.
+
+        Not before what was tried is settled: a circuit that opens looks for what may be its probe.
+        """
         careful = circuits.Careful(slots=self._threads.careful_slots, deadline=LONGEST_SEND)
-        lost_causes = circuits.record(self._answers, self._circuits, careful)
-        for circuit, state in lost_causes.items():
-            last = next((answer.detail for answer in reversed(self._answers[circuit]) if answer.detail), "")
-            since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
-            reason = f"{DISABLED}everything has failed since {since}. {last}".strip()
-            pause(self._circuits[circuit], reason)
-        self._ailing -= {circuit for circuit, answers in self._answers.items() if answers[-1].is_good}
-        self._answers.clear()
-        self._circuits.clear()
+        try:
+            lost_causes = circuits.record(batch.answers, batch.circuits, careful)
+            for circuit, state in lost_causes.items():
+                last = next(
+                    (answer.detail for answer in reversed(batch.answers[circuit]) if answer.detail), ""
+                )
+                since = f"{state.failing_since:%Y-%m-%d %H:%M} UTC"
+                reason = f"{DISABLED}everything has failed since {since}. {last}".strip()
+                pause(batch.circuits[circuit], reason)
+        except Exception:
+            self._batch.follow_answers(batch)
+            raise
+        well = {circuit for circuit, answers in batch.answers.items() if answers[-1].is_good}
+        self._ailing -= well - self._batch.answers.keys()
 
     def _tidy(self, results: list[Result], untried: list[Claimed], ended: list[Run]) -> None:
         self.settled += sum(1 for result in results if result.outcome)
         for run in ended:
             run.lease.may_have_work = True
-            # One at a time, and another worker waits for its turn: taken up again, it comes after.
-            run.lease.is_paused |= run.lease.has_rival
-            run.lease.busy_lanes -= {item.claimed.lane_id for item in run.items if item.claimed.lane_id}
+            # One at a time, and another worker waits for its turn.
+            run.lease.is_paused |= run.lease.has_rival and time.monotonic() > run.lease.since + TURN
         for result in results:
             # Accepted, it makes nothing due: what comes after it in its lane is looked for when the run ends.
             self._let_go(result.claimed, makes_work=result.decision.status != "delivered")
@@ -253,5 +253,5 @@ class Books:
     def _let_go(self, claimed: Claimed, *, makes_work: bool) -> None:
         lease = self._leases.get(claimed.channel_id)
         if lease and lease.epoch == claimed.epoch:
-            lease.busy.discard(claimed.id)
+            lease.busy.pop(claimed.id, None)
             lease.may_have_work |= makes_work

@@ -189,6 +189,7 @@ def _offer_a_probe(cursor: CursorWrapper, circuit: int) -> None:
              SELECT d.id FROM notifications_channel c CROSS JOIN LATERAL (
                SELECT id, due_at FROM notifications_delivery
                WHERE channel_id = c.id AND lane_id IS NULL AND status IN ('pending', 'retrying')
+                 AND id <> ALL(c.in_flight)  -- what was tried just now may wait for its answer to be settled
                ORDER BY due_at LIMIT 1) d
              WHERE c.circuit_id = %(circuit)s ORDER BY d.due_at LIMIT 1) AND due_at > now()
            RETURNING channel_id""",

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 # A lane's next deliveries may leave before the acceptance of the ones before them is settled, at most so many.
 # So long are runs, too; in any order that only saves statements.
 PIPELINE = 8
+# Where a destination takes one send at a time, a worker gives way to the other channel's after so many seconds.
+TURN = 0.25
+_REST = 0.06  # seconds; longer than the other needs to look again
 # The length of a run where there are fewer than threads: it goes on while its beginning is settled.
 DEEP = 32
-# So many due channels are enough for all workers, and are not counted further.
-_ENOUGH = 64
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Lease:
     profile_id: int | None
     shard: int
     epoch: int
+    since: float = field(default_factory=time.monotonic)  # monotonic seconds
     safe_until: float  # monotonic seconds
     is_open: bool = False  # its circuit is: nothing may be sent but a probe
     probes: bool = False  # this lease may send it
@@ -59,8 +61,7 @@ class Lease:
     may_have_work: bool = True
     has_suspects: bool = False  # two workers in a row died on some of it
     served_at: float = 0.0  # monotonic seconds
-    busy: set[int] = field(default_factory=set)  # ids of deliveries taken and not settled
-    busy_lanes: set[int] = field(default_factory=set)
+    busy: dict[int, int | None] = field(default_factory=dict)  # deliveries taken and not settled: id and lane
 
     @property
     def is_over(self) -> bool:
@@ -77,6 +78,13 @@ class Lease:
         """Whether it can be given back."""
         return not self.runs and not self.busy and (self.is_over or not self.may_have_work)
 
+    def follower(self) -> "Run | None":
+        """Take the next run that was lined up, if any is left. Sending threads call it, too."""
+        try:
+            return self.followers.popleft()
+        except IndexError:
+            return None
+
 
 def lease(owner: str, *, limit: int) -> list[Lease]:
     """Lease due channels for `owner`: up to `limit`, and of few no more than its share, as others look for work too.
@@ -90,11 +98,12 @@ def lease(owner: str, *, limit: int) -> list[Lease]:
             f"""WITH p AS MATERIALIZED (
                  SELECT id FROM notifications_channel WHERE due_at <= now() AND NOT is_paused
                  ORDER BY due_at LIMIT (
-                   SELECT LEAST(%s, ceil(due.count / GREATEST(alive.count, 1.0)))
-                   FROM (SELECT count(*) FROM (SELECT FROM notifications_channel
-                           WHERE due_at <= now() AND NOT is_paused LIMIT {_ENOUGH}) d) due,
-                        (SELECT count(*) FROM notifications_runner
-                         WHERE seen_at > clock_timestamp() - {ALIVE}) alive)
+                   SELECT ceil(due.count / alive.count)
+                   FROM (SELECT GREATEST(count(*), 1.0) AS count FROM notifications_runner
+                         WHERE seen_at > clock_timestamp() - {ALIVE}) alive
+                   CROSS JOIN LATERAL (
+                     SELECT count(*) FROM (SELECT FROM notifications_channel
+                       WHERE due_at <= now() AND NOT is_paused LIMIT %s * alive.count) d) due)
                  FOR UPDATE SKIP LOCKED)
                UPDATE notifications_channel c
                SET leased_until = t.until, due_at = t.until, owner = %s, epoch = c.epoch + 1
@@ -152,16 +161,24 @@ def release(leases: Iterable[Lease]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE notifications_channel c SET leased_until = NULL, owner = '', in_flight = '{}',
-                 due_at = CASE WHEN c.wake <> s.wake THEN GREATEST(now(), c.not_before)
-                               WHEN s.next_due IS NULL THEN NULL ELSE GREATEST(s.next_due, c.not_before) END
+                 due_at = CASE WHEN c.wake <> s.wake THEN GREATEST(s.soonest, c.not_before)
+                               WHEN s.next_due IS NULL THEN NULL
+                               ELSE GREATEST(s.next_due, s.soonest, c.not_before) END
                FROM (SELECT id FROM notifications_channel WHERE id = ANY(%s) ORDER BY id FOR UPDATE) locked,
-                    (SELECT h.id, h.epoch, h.wake, LEAST(
+                    (SELECT h.id, h.epoch, h.wake, now() + make_interval(secs => h.rest) AS soonest, LEAST(
                        (SELECT min(d.due_at) FROM notifications_delivery d
                         WHERE d.channel_id = h.id AND d.lane_id IS NULL AND d.status IN ('pending', 'retrying')),
                        (SELECT min(l.due_at) FROM notifications_lane l
                         WHERE l.channel_id = h.id AND l.due_at IS NOT NULL)) AS next_due
-                     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) h(id, epoch, wake)) s
+                     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[])
+                       h(id, epoch, wake, rest)) s
                -- Past its lease it is left as it is: whoever takes over has to know what was in flight.
                WHERE c.id = s.id AND c.epoch = s.epoch AND locked.id = c.id AND c.leased_until > clock_timestamp()""",
-            [ids, ids, [x.epoch for x in given], [x.wake for x in given]],
+            [
+                ids,
+                ids,
+                [x.epoch for x in given],
+                [x.wake for x in given],
+                [_REST if x.has_rival else 0.0 for x in given],
+            ],
         )

@@ -180,7 +180,7 @@ def fetch(leases: Iterable[Lease], *, alone: bool) -> Work:
         "alone": alone,
         "pipeline": str(PIPELINE),
         "busy": array(delivery for lease in held for delivery in lease.busy),
-        "busy_lanes": array(lane for lease in held for lane in lease.busy_lanes),
+        "busy_lanes": array({lane for lease in held for lane in lease.busy.values() if lane}),
     }
     singles = [lease.circuit_id for lease in asked.values() if lease.is_single]
     if singles:

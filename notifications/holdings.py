@@ -42,7 +42,8 @@ class Holdings:
         self._books = Books(owner, threads=self._threads, clerk=self._clerk, leases=self.leases)
         self._is_narrow = True  # no run waits for a thread
         self._is_suspecting = False  # a suspect is under way, or waits until nothing else is
-        self._lease_at = 0.0
+        self._leased_at = 0.0  # monotonic seconds; the last look for channels
+        self._lease_every = 0.0
 
     @property
     def settled(self) -> int:
@@ -61,13 +62,12 @@ class Holdings:
 
     def look_again(self) -> None:
         """New work may have come for any of the leased channels."""
-        if self._busy < self._threads.size:
-            self._lease_at = 0.0
+        self._lease_every = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
 
     def collect(self) -> None:
-        """Take in what the threads report."""
+        """Take in what the threads report; with nothing under way, settle it at once."""
         self._threads.tend()
         self._books.collect()
         if not self.is_sending:
@@ -113,12 +113,12 @@ class Holdings:
             # They are on record as taken: they go back with the next settle, and nothing is taken until then.
             self._books.note([], work.claimed)
             for claimed in work.claimed:
-                self.leases[claimed.channel_id].busy.add(claimed.id)
+                self.leases[claimed.channel_id].busy[claimed.id] = claimed.lane_id
             for lease in asked:
                 lease.is_paused = True
+                self._books.unuse(lease, lease.tokens)
+                lease.tokens = 0
             raise
-        if self._busy >= self._threads.size:
-            self._lease_at = time.monotonic() + LEASE_SATED
         self._is_narrow = self._books.under_way <= 2 * self._threads.size
         runs = Counter(
             channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
@@ -139,10 +139,11 @@ class Holdings:
         waiting = sum(1 for lease in self.leases.values() if self._paces.of(lease.destination).waiting)
         if len(self.leases) - waiting >= CHANNELS_HELD:
             return
-        if self.leases and now < self._lease_at:
+        every = LEASE_SATED if self._busy >= self._threads.size else self._lease_every
+        if self.leases and now < self._leased_at + every:
             return
         found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE)
-        self._lease_at = now + (LEASE_EVERY if found else LEASE_SELDOM)
+        self._leased_at, self._lease_every = now, LEASE_EVERY if found else LEASE_SELDOM
         for lease in found:
             if replaced := self.leases.get(lease.channel_id):
                 replaced.is_lost = True
@@ -165,7 +166,6 @@ class Holdings:
             for number, items in enumerate(runs):
                 handed_out[channel_id] += len(items)
                 lengths = Counter(item.claimed.lane_id for item in items if item.claimed.lane_id)
-                lease.busy_lanes.update(lengths)
                 is_long = any(length > claim.PIPELINE for length in lengths.values())
                 run = Run(
                     lease=lease,

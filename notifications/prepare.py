@@ -48,7 +48,7 @@ def prepare(
             if one.lane_id is not None:
                 blocked[one.lane_id] = one.id  # the head, and all that was taken of its lane
             continue
-        lease.busy.add(one.id)
+        lease.busy[one.id] = one.lane_id
         if one.lane_id in stopped or time.monotonic() > ends:
             prepared.untried.append(one)
             continue

@@ -176,7 +176,7 @@ class Threads:
                 if run.window and len(untried) % TELLS_EVERY == 0:
                     self._on_report()
                 if not untried:
-                    following = follower(run.lease)
+                    following = run.lease.follower()
             place.run = None
             if following:
                 self._runs.put(following)  # behind those of the others
@@ -200,15 +200,7 @@ class Threads:
         while not run.window.acquire(timeout=_LOOKS_EVERY):
             if not self._may_start(run):
                 return False
-        return True
-
-
-def follower(lease: Lease) -> Run | None:
-    """Take the next run that was lined up, if any is left."""
-    try:
-        return lease.followers.popleft()
-    except IndexError:
-        return None
+        return self._may_start(run)  # settling may have found that the lease is lost
 
 
 def attempt(sender: Sender, message: Message) -> Outcome:

@@ -22,7 +22,7 @@ def share_out(queues: Queues, leases: Mapping[int, Lease]) -> tuple[dict[int, li
     for channel_id, found in units.items():
         lease = leases[channel_id]
         at_once = lease.room - lease.ahead
-        room = lease.room if len(found) > at_once * lease.depth else at_once
+        room = lease.room if sum(map(len, found)) > at_once * lease.depth else at_once
         given = _up_to(lease.tokens, found, beyond) if lease.tokens else found
         given.sort(key=len, reverse=True)
         if len(given[0]) == 1:

@@ -16,7 +16,7 @@ FROZEN_AFTER = 10  # seconds in a transaction without a statement
 
 @contextmanager
 def ends_when_still() -> Iterator[None]:
-    """While inside, it holds for the connections of all threads; that of this thread is opened anew, and closed at the end."""
+    """While inside, it holds for the connections of all threads; this thread's is opened anew and ends with it."""
 
     # A function of its own: another worker of this process may go on for longer.
     def limit(*, connection: Any, **_: Any) -> None:

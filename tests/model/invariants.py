@@ -110,10 +110,10 @@ def what_a_live_worker_holds_is_on_record(leases: Iterable[Lease]) -> None:
         )
     }
     missing = {
-        lease.channel_id: lease.busy - listed.get((lease.channel_id, lease.epoch), set())
+        lease.channel_id: lease.busy.keys() - listed.get((lease.channel_id, lease.epoch), set())
         for lease in leases
         if (lease.channel_id, lease.epoch) not in listed
-        or not lease.busy <= listed[lease.channel_id, lease.epoch]
+        or not lease.busy.keys() <= listed[lease.channel_id, lease.epoch]
     }
     assert missing == {}
 

@@ -50,7 +50,6 @@ class Run:
     """Deliveries that go one after another."""
 
     lease: Lease
-    lane_id: int | None
     items: list[Item]
     is_ended: bool = False
 
@@ -98,11 +97,9 @@ class Worker:
             lease = self.leases[channel_id]
             if not items:
                 continue
-            if lane_id is not None:
-                lease.busy_lanes.add(lane_id)
             for share in [items] if lane_id is not None else [[item] for item in items]:
                 lease.runs += 1
-                self.runs.append(Run(lease=lease, lane_id=lane_id, items=share))
+                self.runs.append(Run(lease=lease, items=share))
             taken += [item.claimed.id for item in items]
         return taken
 
@@ -158,12 +155,11 @@ class Worker:
         for one in [result.claimed for result in results] + untried:
             lease = self.leases.get(one.channel_id)
             if lease and lease.epoch == one.epoch:
-                lease.busy.discard(one.id)
+                lease.busy.pop(one.id, None)
                 lease.may_have_work = True
         for run in [run for run in self.runs if run.is_ended]:
             self.runs.remove(run)
             run.lease.may_have_work = True
-            run.lease.busy_lanes.discard(run.lane_id or 0)
 
     def release(self) -> None:
         """Give back what has no work for it."""

@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from events.publish import Draft, publish_many
 from notifications import circuits, claim, fetch, operate
-from notifications.books import Books
+from notifications.books import FLUSH_AFTER, Books
 from notifications.breaker import Answer
 from notifications.clerk import Clerk
 from notifications.destinations import Directory, Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
-from notifications.models import Channel, Circuit, Delivery, Endpoint, Lane
+from notifications.models import Attempt, Channel, Circuit, Delivery, Endpoint, Lane
 from notifications.pace import Pace
 from notifications.pause import pause
 from notifications.sending import Item, Run, Threads
@@ -597,11 +597,56 @@ def test_successes_between_failures_count_though_they_were_taken_before_the_firs
     assert (circuit.failures, circuit.opened_at) == (0, None)
 
 
-class Scripted(Transport):
-    """Answers at once, always the same."""
+def test_a_circuit_hears_of_a_failure_when_that_is_settled(catalog):
+    """The circuit that opens with it looks for a probe among what waits, and would find what was just tried."""
+    subscription = subscribed(catalog, 20)
+    leases = {lease.channel_id: lease for lease in lease_all()}
+    for lease in leases.values():
+        lease.room = 4
+    claimed = iter(fetch.fetch(leases.values(), alone=False).claimed)
+    notification = Directory().notifications([subscription.pk])[subscription.pk]
+    threads, clerk = Threads(2, on_report=lambda: None), Clerk(on_report=lambda: None)
+    books = Books("me:1", threads=threads, clerk=clerk, leases=leases)
+    endless, busy = threading.Event(), threading.Event()
 
-    def __init__(self, verdict):
+    def send(transport):
+        one = next(claimed)
+        sender = Sender(transport=transport, max_in_flight=8, rate_per_minute=None, timeout=1)
+        item = Item(claimed=one, message=Message(id="dlv_1", body=""), notification=notification)
+        books.enter(Run(lease=leases[one.channel_id], sender=sender, pace=Pace(), items=(item,)))
+
+    def fail():
+        before = books.under_way
+        send(Scripted(Verdict.RETRY))
+        assert until(lambda: books.collect() or books.under_way == before)
+
+    try:
+        send(Scripted(Verdict.DELIVERED, when=endless))
+        clerk.begin(busy.wait)
+        fail()
+        time.sleep(2 * FLUSH_AFTER)
+        books.flush()  # waits for the clerk
+        fail()
+        busy.set()
+        assert until(lambda: Attempt.objects.count() == 1)
+        clerk.begin(lambda: None).result()
+        books.flush()
+        subscription.endpoint.circuit.refresh_from_db()
+        assert subscription.endpoint.circuit.failures == 1
+    finally:
+        endless.set()
+        threads.close()
+        clerk.close()
+
+
+class Scripted(Transport):
+    """Answers always the same, at once or when it may."""
+
+    def __init__(self, verdict, when=None):
         self.verdict = verdict
+        self.when = when
 
     def send(self, message):
+        if self.when:
+            self.when.wait(30)
         return Outcome(verdict=self.verdict, started_at=timezone.now(), duration=timedelta(milliseconds=1))

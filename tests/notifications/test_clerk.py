@@ -32,13 +32,12 @@ def test_a_job_is_done_on_another_connection_while_the_loop_goes_on(clerk):
         gate.wait(30)
         seen.append(backend())
 
-    clerk.begin(job)
+    future = clerk.begin(job)
 
-    assert (clerk.has_ended, seen) == (False, [])
+    assert (future.done(), seen) == (False, [])
     gate.set()
     assert clerk.ended.wait(30)
-    clerk.end()
-    assert clerk.has_ended
+    assert future.done()
     assert len(seen) == 1
     assert seen[0] != backend()
 
@@ -52,20 +51,18 @@ def test_a_failure_reaches_the_loop_and_the_next_job_has_a_connection_that_works
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    clerk.begin(cut_off)
+    future = clerk.begin(cut_off)
     with pytest.raises(Exception, match="terminat"):
-        clerk.end()
+        future.result()
 
-    clerk.begin(lambda: seen.append(backend()))
-    clerk.end()
+    clerk.begin(lambda: seen.append(backend())).result()
     assert len(set(seen)) == 2
 
 
 @pytest.mark.django_db(transaction=True)
 def test_closing_ends_its_connection():
     made, seen = Clerk(on_report=lambda: None), []
-    made.begin(lambda: seen.append(backend()))
-    made.end()
+    made.begin(lambda: seen.append(backend())).result()
 
     made.close()
 

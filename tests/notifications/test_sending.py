@@ -227,7 +227,7 @@ def test_what_was_lined_up_goes_back_untried_once_one_has_failed(threads):
 
     assert until(lambda: books.collect() or not books.under_way)
     assert transport.tried == ["1", "2", "3", "4"]
-    assert [claimed.id for claimed in books._untried] == [5, 6, 7, 8]
+    assert [claimed.id for claimed in books._batch.untried] == [5, 6, 7, 8]
     assert (held.runs, pace.under_way, len(held.followers)) == (0, 0, 0)
 
 
@@ -238,7 +238,7 @@ def test_what_was_lined_up_goes_back_while_an_answer_is_waited_for(threads):
 
     books.collect()
 
-    assert [claimed.id for claimed in books._untried] == [3, 4, 5, 6]
+    assert [claimed.id for claimed in books._batch.untried] == [3, 4, 5, 6]
     assert (books.under_way, held.runs, len(held.followers)) == (1, 1, 0)
     gate.set()
 
@@ -292,6 +292,41 @@ def test_two_workers_and_both_channels_keep_to_the_limit_together(catalog, https
 
     assert gauge.most <= limit
     assert https_receiver.count == 150
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_threads_all_have_work_goes_on_to_look_for_other_destinations(
+    catalog, https_receiver, settings
+):
+    settings.DELIVERY_THREADS = 2
+    queue = QueueFactory(is_ordered=False)
+    WebhookSubscriptionFactory(queue=queue)
+    publish(catalog, 600)
+    https_receiver.script = Gauge(seconds=0.1)
+    with working():
+        assert until(lambda: https_receiver.count > 20)
+        other = WebhookSubscriptionFactory(queue=queue)
+        publish(catalog, 1)
+
+        assert until(lambda: Delivery.objects.filter(subscription=other, status="delivered").exists())
+
+        assert Delivery.objects.filter(status="pending").count() > 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_taken_of_a_lane_is_not_taken_again_before_it_is_settled(catalog):
+    WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=True))
+    publish(catalog, 5)
+    leases = claim.lease("me:1", limit=16)
+    for held in leases:
+        held.room = 4
+
+    taken = fetch.fetch(leases, alone=False).claimed
+    for one in taken:  # no run has them, as with what could not be put into words in time
+        next(held for held in leases if held.channel_id == one.channel_id).busy[one.id] = one.lane_id
+    again = fetch.fetch(leases, alone=False).claimed
+
+    assert (len(taken), again) == (5, [])
 
 
 @pytest.mark.django_db(transaction=True)

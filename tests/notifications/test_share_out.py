@@ -49,6 +49,14 @@ def test_what_goes_beyond_the_tokens_of_a_rate_is_handed_back_and_lanes_keep_the
     assert [item.claimed.id for item in beyond] == [4, 5]
 
 
+def test_lanes_are_lined_up_by_what_waits_in_them():
+    queues = {(1, lane): items(lane, *range(4)) for lane in (7, 8, 9, 10)}
+
+    shares, _ = share_out(queues, {1: lease(room=4, ahead=2, depth=4)})
+
+    assert [len(run) for run in shares[1]] == [4, 4, 4, 4]
+
+
 @pytest.mark.parametrize(("count", "expected"), [(4, [2, 2]), (5, [2, 1, 1, 1]), (8, [2, 2, 2, 2])])
 def test_none_is_lined_up_behind_others_that_has_room_beside_them(count, expected):
     queues = {(1, ANY_ORDER): items(ANY_ORDER, *range(count))}
