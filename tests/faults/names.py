@@ -1,19 +1,21 @@
 """A name server that changes its mind: `python -m tests.faults.names ADDRESS ANSWER…`.
 
-It answers each question for an address with the next ANSWER, `a.b.c.d` or several joined by `+`, in turn.
+It answers each question for an address with an ANSWER, `a.b.c.d` or several joined by `+`: with each of them once, in a
+random order, and so on. In a fixed order, some lane may meet the same one each time that its turn comes.
 """
 
+import random
 import socket
 import struct
 import sys
-from itertools import cycle
+from collections.abc import Iterator, Sequence
 
 _A = 1
 
 
 def main(address: str, *answers: str) -> None:
     """Answer until killed."""
-    turn = cycle(answers)
+    turn = _in_turn(answers)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((address, 53))
         sys.stdout.write("ready\n")
@@ -23,7 +25,12 @@ def main(address: str, *answers: str) -> None:
             server.sendto(_answer(question, turn), client)
 
 
-def _answer(question: bytes, turn: "cycle[str]") -> bytes:
+def _in_turn(answers: Sequence[str]) -> Iterator[str]:
+    while True:
+        yield from random.sample(answers, len(answers))
+
+
+def _answer(question: bytes, turn: Iterator[str]) -> bytes:
     end = question.index(b"\0", 12) + 5
     [kind] = struct.unpack("!H", question[end - 4 : end - 2])
     found = next(turn).split("+") if kind == _A else []
