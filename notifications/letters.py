@@ -4,6 +4,7 @@ Each is installed once: one that was edited stays as it is, and one that was del
 asks for it.
 """
 
+import re
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from .withdraw import System
 LAYOUT = "Standard"
 _HERE = Path(__file__).parent
 _INSTALLED = "emailtemplate.install"
-_GREETING = "Hello {{ contact.first_name }},"
+_GREETING = "Hello{% if contact.first_name %} {{ contact.first_name }}{% endif %},"
+_VALUE = re.compile(r"(?:\{\{|\{% for \w+ in) ([a-z_.]+)")
 _SEES_OFF = '{% if unsubscribe.url != "" %}\nUnsubscribe: {{ unsubscribe.url }}\n{% endif %}'  # in a text
 
 
@@ -45,16 +47,23 @@ class Default:
     def text(self) -> str:
         """The plain text."""
         width = max(len(label) for label, _ in self.facts) + 2
-        table = "\n".join(f"  {label + ':':<{width}}{value}" for label, value in self.facts)
-        link = f"{self.button[0]}: {{{{ {self.button[1]} }}}}" if self.button else ""
-        parts = [_GREETING if self.is_to_customer else "", self.opening, table, link, self.closing]
-        return "\n\n".join(part for part in parts if part) + "\n"
+        table = "".join(
+            _where_there(f"  {label + ':':<{width}}{value}\n", value) for label, value in self.facts
+        )
+        link = ""
+        if self.button:
+            label, token = self.button
+            link = f"{{% if {token} %}}{label}: {{{{ {token} }}}}\n\n{{% endif %}}"
+        above = "".join(
+            f"{part}\n\n" for part in (_GREETING if self.is_to_customer else "", self.opening) if part
+        )
+        return f"{above}{table}\n{link}{self.closing}".rstrip("\n") + "\n"
 
     @property
     def html(self) -> str:
         """The content of the layout."""
         rows = "".join(
-            f'<tr><td class="label">{label}</td><td class="value">{value}</td></tr>\n'
+            _where_there(f'<tr><td class="label">{label}</td><td class="value">{value}</td></tr>\n', value)
             for label, value in self.facts
         )
         greeting = f"<p>{_GREETING}</p>\n" if self.is_to_customer else ""
@@ -62,11 +71,17 @@ class Default:
         link = ""
         if self.button:
             label, token = self.button
-            link = f'<p><a class="button" href="{{{{ {token} }}}}">{label}</a></p>\n'
+            link = f'{{% if {token} %}}<p><a class="button" href="{{{{ {token} }}}}">{label}</a></p>\n{{% endif %}}'
         return (
             f"<h1>{self.heading}</h1>\n{greeting}<p>{self.opening}</p>\n"
             f'<table class="facts" role="presentation">\n{rows}</table>\n{link}{closing}'
         )
+
+
+def _where_there(row: str, value: str) -> str:
+    """Show a row only with an event that has the first value in it, unless the words themselves see to that."""
+    first = _VALUE.match(value)
+    return f"{{% if {first[1]} %}}{row}{{% endif %}}" if first and "| default:" not in value else row
 
 
 def defaults() -> list[Default]:

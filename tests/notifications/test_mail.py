@@ -1,5 +1,6 @@
 """Mail templates: put together, in the reader's language, checked at save, and safe whatever they are given."""
 
+import re
 from datetime import UTC, datetime
 from email import message_from_string, policy
 from email.message import EmailMessage
@@ -12,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
 from events.catalog import BUILTIN
+from events.catalog.derive import sample
 from events.models import EventType
 from events.objects import report
 from events.publish import publish
@@ -308,6 +310,25 @@ def test_the_products_mails_are_installed_once_and_stay_as_they_were_edited(type
     edited.refresh_from_db()
     assert edited.subject == "Mine"
     assert AuditEntry.objects.filter(action="emailtemplate.install").count() == 18
+
+
+@pytest.mark.parametrize("letter", letters.defaults(), ids=lambda letter: letter.event_type)
+def test_the_products_mails_leave_out_what_an_event_need_not_say(letter):
+    spec = next(each for each in BUILTIN if each.code == letter.event_type)
+    context: dict[str, Any] = {}
+    for path in {spec.ordering_path, *spec.required}:
+        group, name = path.split(".")
+        context.setdefault(group, {})[name] = sample(spec)[group][name]
+
+    message = composed(
+        subject=letter.subject, preheader=letter.preheader, text=letter.text, html=letter.html, **context
+    )
+
+    text, html = part(message, "plain"), part(message, "html")
+    assert not re.search(r"  | $| [,.:%]|\(\)| (of|for|by|to) (did|was|$)", f"{message['subject']}")
+    assert [line for line in text.splitlines() if re.search(r":\s*$|\(\)| [,.]|\S  \S", line)] == []
+    assert not re.search(r'<td class="value">\s*</td>|href=""|Hello ,', html)
+    assert "Hello," in text if letter.is_to_customer else "Hello" not in text
 
 
 def test_a_layout_of_their_name_that_does_not_fit_stops_nothing(types):
