@@ -7,7 +7,7 @@ clock from before the statement, so it always believes in less than it has.
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # A lane's next deliveries may leave before the acceptance of the ones before them is settled, at most so many.
 # So long are runs, too; in any order that only saves statements.
 PIPELINE = 8
+_DUE = """due_at <= now() AND NOT is_paused
+  AND (circuit_id <> ALL(%(served)s::bigint[]) OR due_at <= now() - interval '1 s')"""
 # Where a destination takes one send at a time, a worker gives way to the other channel's after so many seconds.
 TURN = 0.25
 _REST = 0.06  # seconds; longer than the other needs to look again
@@ -86,34 +88,38 @@ class Lease:
             return None
 
 
-def lease(owner: str, *, limit: int) -> list[Lease]:
+def lease(owner: str, *, limit: int, served: Collection[int] = ()) -> list[Lease]:
     """Lease due channels for `owner`: up to `limit`, and of few no more than its share, as others look for work too.
 
-    Accounts for what a dead holder may have sent.
+    Those of the circuits in `served` are left to others at first. Accounts for what a dead holder may have sent.
     """
     safe_until = time.monotonic() + settings.DELIVERY_LEASE_SECONDS
     with connection.cursor() as cursor:
         cursor.execute(
             # Materialized: some plans of a join would run the choice again for each row.
             f"""WITH p AS MATERIALIZED (
-                 SELECT id FROM notifications_channel WHERE due_at <= now() AND NOT is_paused
-                 ORDER BY due_at LIMIT (
+                 SELECT id FROM notifications_channel WHERE {_DUE} ORDER BY due_at LIMIT (
                    SELECT ceil(due.count / alive.count)
                    FROM (SELECT GREATEST(count(*), 1.0) AS count FROM notifications_runner
                          WHERE seen_at > clock_timestamp() - {ALIVE}) alive
                    CROSS JOIN LATERAL (
                      SELECT count(*) FROM (SELECT FROM notifications_channel
-                       WHERE due_at <= now() AND NOT is_paused LIMIT %s * alive.count) d) due)
+                       WHERE {_DUE} LIMIT %(limit)s * alive.count) d) due)
                  FOR UPDATE SKIP LOCKED)
                UPDATE notifications_channel c
-               SET leased_until = t.until, due_at = t.until, owner = %s, epoch = c.epoch + 1
+               SET leased_until = t.until, due_at = t.until, owner = %(owner)s, epoch = c.epoch + 1
                FROM p, notifications_circuit k,
-                    (SELECT clock_timestamp() + make_interval(secs => %s) AS until) t
+                    (SELECT clock_timestamp() + make_interval(secs => %(seconds)s) AS until) t
                WHERE c.id = p.id AND k.id = c.circuit_id
                RETURNING c.id, c.circuit_id, c.endpoint_id, c.profile_id, c.shard, c.epoch,
                  k.opened_at IS NOT NULL, k.failures > 0, extract(epoch FROM now() - k.closed_at)::float8,
                  k.backlog_left > 0, c.in_flight""",  # noqa: S608 - constants of ours
-            [limit, owner, settings.DELIVERY_LEASE_SECONDS],
+            {
+                "limit": limit,
+                "owner": owner,
+                "seconds": settings.DELIVERY_LEASE_SECONDS,
+                "served": list(served),
+            },
         )
         rows = cursor.fetchall()
     leases = []

@@ -24,7 +24,7 @@ CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is 
 CHANNELS_HELD = 64  # besides those that wait for an answer
 LEASE_EVERY = 0.05  # seconds
 LEASE_SELDOM = 0.5  # seconds; after a look that found none
-LEASE_SATED = 0.2  # seconds; while all its threads have work: the rest is for workers that have none
+LEASE_SATED = 0.2  # seconds; while all its threads have work
 RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
 RUNS_AT_LEAST = 64
 
@@ -43,7 +43,8 @@ class Holdings:
         self._is_narrow = True  # no run waits for a thread
         self._is_suspecting = False  # a suspect is under way, or waits until nothing else is
         self._leased_at = 0.0  # monotonic seconds; the last look for channels
-        self._lease_every = 0.0
+        self._lease_at = 0.0  # the next one
+        self._sated_until = 0.0
 
     @property
     def settled(self) -> int:
@@ -62,7 +63,8 @@ class Holdings:
 
     def look_again(self) -> None:
         """New work may have come for any of the leased channels."""
-        self._lease_every = 0.0
+        if self._busy < self._threads.size:
+            self._lease_at = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
 
@@ -119,6 +121,10 @@ class Holdings:
                 self._books.unuse(lease, lease.tokens)
                 lease.tokens = 0
             raise
+        if self._busy >= self._threads.size:
+            self._sated_until = time.monotonic() + LEASE_SATED
+            # From the last look on: whoever always has work would never look again.
+            self._lease_at = max(self._lease_at, self._leased_at + LEASE_SATED)
         self._is_narrow = self._books.under_way <= 2 * self._threads.size
         runs = Counter(
             channel for channel, lane in {(c.channel_id, c.lane_id) for c in work.claimed if c.lane_id}
@@ -139,11 +145,12 @@ class Holdings:
         waiting = sum(1 for lease in self.leases.values() if self._paces.of(lease.destination).waiting)
         if len(self.leases) - waiting >= CHANNELS_HELD:
             return
-        every = LEASE_SATED if self._busy >= self._threads.size else self._lease_every
-        if self.leases and now < self._leased_at + every:
+        if self.leases and now < self._lease_at:
             return
-        found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE)
-        self._leased_at, self._lease_every = now, LEASE_EVERY if found else LEASE_SELDOM
+        # With enough to do, it leaves the other half of what it serves to a worker that has not.
+        served = {lease.circuit_id for lease in self.leases.values()} if now < self._sated_until else ()
+        found = claim.lease(self.owner, limit=CHANNELS_AT_ONCE, served=served)
+        self._leased_at, self._lease_at = now, now + (LEASE_EVERY if found else LEASE_SELDOM)
         for lease in found:
             if replaced := self.leases.get(lease.channel_id):
                 replaced.is_lost = True
