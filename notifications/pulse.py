@@ -70,7 +70,17 @@ def is_at_work(address: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT busy_pids FROM notifications_cluster WHERE address = %s", [address])
         row = cursor.fetchone()
-    return any(Path(f"/proc/{pid}").exists() for pid in (row[0] if row else ()))
+    return any(_lives(pid) for pid in (row[0] if row else ()))
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, and it is more than a zombie that a standing sentinel has not collected."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    # The name before it may hold anything, brackets too: proc(5).
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def record(address: str) -> None:

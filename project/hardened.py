@@ -7,6 +7,7 @@
    is killed; orphaned, after three.
 4. A process whose parent was killed is killed by the kernel: whichever dies, nothing of the cluster works on alone.
 5. A cluster whose sentinel died ends with status 70; the stock one reports success.
+6. A worker killed at any point leaves no lock behind that its sentinel waits for (`task_timer`).
 """
 
 import os
@@ -24,6 +25,7 @@ from django_q import cluster as stock
 from notifications.runners import ask_to_stop, end_forked
 
 from .lifeline import die_with_parents
+from .task_timer import TaskTimer
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,10 @@ class Sentinel(stock.Sentinel):  # type: ignore[misc]  # django-q2 has no types
         """Start the processes, which are as deaf, and guard them until the main process says stop."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         super().start()
+
+    def spawn_worker(self) -> None:
+        """Start a worker, whose death frees what the sentinel waits for."""
+        self.spawn_process(stock.worker, self.task_queue, self.result_queue, TaskTimer(), self.timeout)
 
     def reincarnate(self, process: Any) -> None:
         """Replace a process; one that outlived its task's limit is killed, as SIGTERM does not reach it."""

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Success
+from django_q.tasks import async_task
 
 from events.models import Event, InboxEntry
 from events.publish import publish
-from notifications.broker import address
+from notifications.broker import Broker, address
 from notifications.models import Channel, Cluster, Runner
 from notifications.nudge import DELIVERY
 from notifications.pulse import BEAT
@@ -225,6 +226,16 @@ class TestBeats:
         clock.run(SILENCE + 1)
         assert len(clock.restarts) == 1
 
+    def test_a_dead_worker_that_nobody_collected_is_no_proof(self) -> None:
+        clock = Clock(lives=False)
+        clock.run(1)
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        Cluster.objects.update(busy_pids=[process.pid])
+        clock.run(START + 1)
+        process.wait()
+        assert len(clock.restarts) == 1
+
     def test_a_cluster_that_does_not_run_is_not_asked(self) -> None:
         clock = Clock(lives=False)
         clock.started = None
@@ -311,6 +322,46 @@ def test_a_cluster_whose_processes_were_killed_works_again(
 
     assert len(https_receiver.received) == 1
     assert not Cluster.objects.exists()
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the cluster's processes through /proc")
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_while_it_notes_that_a_task_is_done_is_replaced_by_its_sentinel(
+    catalog, tmp_path: Path
+) -> None:
+    name = f"{os.getpid()}-{time.monotonic_ns()}"
+    said: list[str] = []
+    supervisor = Supervisor(log_dir=tmp_path, say=said.append)
+    child = next(c for c in product.clusters(name, processes.environment()) if c.name == "default")
+    other = connection.copy()
+    with supervisor, over(supervisor, name, said.append):
+        supervisor.start(child)
+        async_task("time.sleep", 3, broker=Broker("default"))
+        wait(supervisor, lambda: Cluster.objects.filter(busy_pids__len=1).exists(), START)
+        (busy,) = Cluster.objects.get().busy_pids
+        # It holds its timer's lock as it takes itself off this row.
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN; SELECT FROM notifications_cluster FOR UPDATE")
+            wait(supervisor, lambda: is_waiting("array_remove"), 30)
+            os.kill(busy, signal.SIGKILL)
+            cursor.execute("ROLLBACK")
+        other.close()
+
+        async_task("time.sleep", 0, save=True, task_name="after", broker=Broker("default"))
+        wait(supervisor, lambda: Success.objects.filter(name="after").exists(), 30)
+
+    assert said == [], "nothing was started anew but the worker"
+
+
+def is_waiting(statement: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                              AND datname = current_database() AND query LIKE %s)""",
+            [f"%{statement}%"],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def wait(
