@@ -222,7 +222,7 @@ class Books:
 
         Not before what was tried is settled: a circuit that opens looks for what may be its probe.
         """
-        careful = circuits.Careful(slots=self._threads.careful_slots, deadline=LONGEST_SEND)
+        careful = circuits.Careful(slots=self._threads.careful_slots(), deadline=LONGEST_SEND)
         try:
             lost_causes = circuits.record(batch.answers, batch.circuits, careful)
             for circuit, state in lost_causes.items():

@@ -96,7 +96,7 @@ class Holdings:
             # Few channels have to keep the threads busy, and each would wait for more.
             ahead=2 * self._threads.size - self._busy if len(self.leases) < self._threads.size else 0,
             depth=claim.DEEP if self._is_narrow else claim.PIPELINE,
-            careful_slots=self._threads.careful_slots,
+            careful_slots=self._threads.careful_slots(stalled=self._paces.stalled()),
         )
         if not senders:
             return 0

@@ -4,7 +4,8 @@
    after each full round of fast answers, up to its limit.
 2. A send that takes longer than 250 ms leaves the fast class, and its destination with it: nothing more is
    started there meanwhile, and another thread takes the place of the one that waits.
-3. All that is not fast shares a bounded number of threads, so that it never takes the last ones.
+3. All that is not fast shares a bounded number of threads, so that it never takes the last ones. What was fast and
+   hangs now is not of them: it starts nothing more, and would keep first contacts with others waiting.
 """
 
 from dataclasses import dataclass
@@ -75,5 +76,11 @@ class Paces:
         )
 
     def careful(self) -> int:
-        """Return how many runs are under way that are not of the fast class."""
-        return sum(pace.under_way for pace in self._paces.values() if not pace.is_fast)
+        """Return how many runs are under way at destinations that have not shown, or not lately, that they are fast."""
+        return sum(p.under_way for p in self._paces.values() if p.is_slow or not p.is_proven)
+
+    def stalled(self) -> int:
+        """Return how many are under way at those that were fast until a moment ago."""
+        return sum(
+            p.under_way for p in self._paces.values() if p.is_stalled and p.is_proven and not p.is_slow
+        )

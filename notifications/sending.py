@@ -23,11 +23,11 @@ from .transports.base import Message, Outcome, Verdict
 log = structlog.get_logger(__name__)
 
 REPLACED_AFTER = 0.1  # seconds
-# Sends that may hang at once, all destinations together, leave the others their threads. Those that were
-# fast until a moment ago are not counted: hence the difference. A thread that waits costs next to nothing: with 64,
-# ninety endpoints that hung at first contact kept healthy ones waiting for 15 s; now all are reached in 5 s.
-MOST_CAREFUL = 160
+# A thread that waits costs next to nothing: with 64, ninety endpoints that hung at first contact kept healthy ones
+# waiting for 15 s; now all are reached in 5 s.
 MOST = 256
+# Of what is left, so much is for destinations that are not known to be fast: they never take the last ones.
+CAREFUL_SHARE = 0.6
 TELLS_EVERY = 4  # sends of a run whose beginning is settled while it goes on
 _LOOKS_EVERY = 0.5  # seconds
 
@@ -86,7 +86,6 @@ class Threads:
 
     def __init__(self, size: int, *, on_report: Callable[[], None]) -> None:
         self.size = size  # threads for young sends
-        self.careful_slots = max(size, MOST_CAREFUL - 2 * size)
         self._runs: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[Sent | Ended] = queue.SimpleQueue()
         self._on_report = on_report
@@ -96,6 +95,13 @@ class Threads:
         self._asked_to_end = 0
         for _ in range(size):
             self._start_one()
+
+    def careful_slots(self, *, stalled: int = 0) -> int:
+        """Return how many runs at once may be for destinations that are not known to be fast.
+
+        `stalled` threads wait for destinations that were fast until a moment ago.
+        """
+        return max(self.size, int((MOST - 2 * self.size - stalled) * CAREFUL_SHARE))
 
     def submit(self, run: Run) -> None:
         """Hand over a run."""

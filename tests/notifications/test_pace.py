@@ -78,7 +78,7 @@ def test_the_worker_counts_what_waits_and_what_is_not_known_to_be_fast():
         pace = paces.of((number, None))
         pace.is_proven, pace.is_stalled, pace.under_way = is_proven, is_stalled, runs
 
-    assert (paces.waiting(), paces.careful()) == (4, 5)
+    assert (paces.waiting(), paces.careful(), paces.stalled()) == (4, 2, 3)
 
 
 @pytest.mark.parametrize(("destination", "is_patient"), [((1, None), False), ((None, 1), True)])

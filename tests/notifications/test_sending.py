@@ -449,3 +449,9 @@ def deadlocks(first: int, last: int, job) -> list[Exception]:
             transaction.set_rollback(True)
     thread.join()
     return faults
+
+
+def test_first_contacts_find_threads_beside_many_that_were_fast_and_hang(threads):
+    assert threads.careful_slots() == 148
+    assert threads.careful_slots(stalled=180) == 40
+    assert threads.careful_slots(stalled=MOST) == 4, "as many as are kept for young sends"
