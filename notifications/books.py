@@ -17,7 +17,6 @@ from .clerk import Clerk
 from .collect import KEY
 from .destinations import LONGEST_SEND
 from .fetch import Claimed
-from .pace import Pace
 from .pause import pause, stop_at_fault
 from .sending import TELLS_EVERY, Ended, Item, Run, Sent, Threads
 from .settle import Result
@@ -41,7 +40,6 @@ class Books:
         self._batch = Batch()
         self._clerk = clerk
         self._being_written: tuple[Batch, Future[None]] | None = None  # by the clerk
-        self._lined_up: dict[int, Pace] = {}  # by channel, of those that ever had runs lined up
         self._ailing: set[int] = set()  # circuits that count failures, as far as this worker knows
         self._unused: Counter[int] = Counter()  # tokens of what was not tried, by circuit
         self._ends_digests = False  # one that has ended may carry more than was settled at once
@@ -57,7 +55,7 @@ class Books:
         """Have a run take the place of one of its lease's as soon as that has gone well."""
         self.under_way += 1
         if run.lease.runs:
-            self._lined_up[run.lease.channel_id] = run.pace
+            run.lease.pace = run.pace
             run.lease.followers.append(run)
         else:
             self._start(run)
@@ -91,7 +89,7 @@ class Books:
                     self._batch.windows.append(report.run.window)
 
         for lease in self._leases.values():
-            if lease.followers and (lease.is_over or not self._lined_up[lease.channel_id].is_fast):
+            if lease.followers and (lease.is_over or not (lease.pace and lease.pace.is_fast)):
                 self._send_home(lease)
 
     def _end(self, run: Run, untried: tuple[Item, ...]) -> None:

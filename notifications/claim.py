@@ -18,6 +18,7 @@ from .crashes import account_for_crash
 from .runners import ALIVE
 
 if TYPE_CHECKING:
+    from .pace import Pace
     from .sending import Run
 
 # A lane's next deliveries may leave before the acceptance of the ones before them is settled, at most so many.
@@ -57,6 +58,7 @@ class Lease:
     is_single: bool = False  # its destination takes one at a time, over all of its channels
     runs: int = 0  # handed to the threads and not ended
     followers: deque["Run"] = field(default_factory=deque)  # each takes the place of a run that went well
+    pace: "Pace | None" = None  # theirs
     wake: int = -1
     is_lost: bool = False
     is_paused: bool = False  # by an administrator or by a fault of its own, or it rests

@@ -96,7 +96,7 @@ def _follow(row: DeliveryFeedback, source: Source, report: Report) -> None:
     """Let the delivery say what became of it, and mail a dead or annoyed address no more."""
     kind, delivery = Kind(row.kind), row.delivery
     if kind == Kind.UNSUBSCRIBED and delivery:
-        opt_out.leave(opt_out.Wish(delivery.subscription_id, row.recipient.lower()))
+        opt_out.leave(opt_out.Wish(delivery.subscription_id, delivery.recipient))
     reason = None
     if kind == Kind.COMPLAINED and (source.is_known or delivery):
         reason = Suppression.Reason.COMPLAINED

@@ -22,12 +22,17 @@ class Wish:
     """Who wants to leave what."""
 
     subscription_id: int
-    address: str
+    written: str  # the address as the mail had it: what waits for it does
+
+    @property
+    def address(self) -> str:
+        """The address, in the spelling that stands for all of them."""
+        return self.written.lower()
 
 
 def link(subscription_id: int, address: str) -> str:
     """Return the URL by which this recipient leaves; it never expires, since mails are kept for years."""
-    token = _signer(settings.SECRET_KEY).sign_object([subscription_id, address.lower()])
+    token = _signer(settings.SECRET_KEY).sign_object([subscription_id, address])
     return f"{settings.BASE_URL.rstrip('/')}{_path().replace(_TOKEN, token)}"
 
 
@@ -73,7 +78,7 @@ def leave(wish: Wish, *, is_one_click: bool = False) -> bool:
         address=wish.address,
         defaults={"is_one_click": is_one_click},
     )
-    withdraw(wish.address, why=REASON, subscription_id=wish.subscription_id)
+    withdraw(wish.written, why=REASON, subscription_id=wish.subscription_id)
     return True
 
 

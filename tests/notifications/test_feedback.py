@@ -150,6 +150,14 @@ def test_a_report_about_another_recipient_touches_no_delivery(sent):
     assert Suppression.objects.get().address == "other@example.com"
 
 
+def test_a_report_with_a_nul_in_it_is_kept_without(sent):
+    bounce = postmark(sent, "Bounce", ID="7\0", Type="HardBounce", Details="gone\0", MessageID="provider\0-1")
+    assert post(address(), bounce) == 200
+    row = DeliveryFeedback.objects.get()
+    assert (row.event_id, row.message_id) == ("7", "provider-1")
+    assert "gone" in row.detail
+
+
 def test_only_the_provider_reports(sent):
     key = "signing-key"
     url = address("mailgun", signing_key=key)
@@ -243,6 +251,21 @@ def test_the_unsubscribe_link_works_without_a_login_and_by_one_click(sent, catal
     assert (after.status, after.last_error) == ("suppressed", opt_out.REASON)
     assert b"You are subscribed again" in browser.post(url, {"again": "1"}).content
     assert mailed(catalog).status == "delivered"
+
+
+def test_who_leaves_is_not_sent_what_waits_under_the_spelling_that_the_mail_had(catalog, smtp_sink):
+    SmtpProfileFactory()
+    subscription = EmailSubscriptionFactory(address="Reader@Example.com", allows_opt_out=True)
+    publish("invoice.posted", catalog["invoice.posted"].sample)
+    fan_out()
+    waiting = Delivery.objects.get()
+    assert (waiting.status, waiting.recipient) == ("pending", "Reader@Example.com")
+    link = opt_out.link(subscription.pk, waiting.recipient)
+    Client().post(link[link.index("/unsubscribe/") :])
+
+    assert OptOut.objects.get().address == "reader@example.com"
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.last_error) == ("cancelled", opt_out.REASON)
 
 
 def test_where_recipients_must_be_told_there_is_no_way_out(sent, catalog):
