@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 
 from events import prepared
@@ -15,8 +16,7 @@ from events.prepared import array
 from .claim import PIPELINE, Lease
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """A delivery taken for sending, with all that rendering needs."""
 
     id: int
@@ -221,7 +221,7 @@ def fetch(leases: Iterable[Lease], *, alone: bool) -> Work:
 # What the first columns after its id say of a lease.
 _SEEN = ("wake", "is_paused", "is_open", "is_ailing", "has_backlog", "seconds_since_closed", "has_rival",
          "may_have_work", "has_suspects")  # fmt: skip
-_NAMES = tuple(field.name for field in fields(Claimed))
+_NAMES = Claimed.__struct_fields__
 # The first of a lane is told what came before it; the others follow one another.
 _PREVIOUS = slice(_NAMES.index("previous_uid"), _NAMES.index("previous_sequence") + 1)
 _PAIRS = (_NAMES.index("headers"), _NAMES.index("query"))
@@ -230,4 +230,4 @@ _PAIRS = (_NAMES.index("headers"), _NAMES.index("query"))
 def _claimed(columns: list[Any]) -> Claimed:
     for index in _PAIRS:
         columns[index] = None if columns[index] is None else json.loads(columns[index])
-    return Claimed(**dict(zip(_NAMES, columns, strict=True)))
+    return Claimed(*columns)

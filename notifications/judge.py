@@ -1,14 +1,14 @@
 """What an outcome means for its delivery and its lane. Plain values, no database, no clock."""
 
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from .retry import Schedule
 from .transports.base import LONGEST_RETRY_AFTER, Outcome, Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The new state of a delivery, and what its lane and channel do."""
 
     status: str

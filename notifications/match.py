@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
+
 from smtpprofiles.addresses import envelope_address
 
 # A look that costs less than the exception of a failed conversion.
 _LIKE_A_NUMBER = re.compile(r"\s*[-+]?\.?\d")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """What matching sees of an event."""
 
     id: int

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import structlog
 
 from .claim import Lease
@@ -32,8 +33,7 @@ TELLS_EVERY = 4  # sends of a run whose beginning is settled while it goes on
 _LOOKS_EVERY = 0.5  # seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery, ready to be sent."""
 
     claimed: Claimed
@@ -54,8 +54,7 @@ class Run:
     is_rated: bool = False  # each item has a token of its destination's rate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """An item that was tried."""
 
     run: Run

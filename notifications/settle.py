@@ -6,7 +6,6 @@ connection lost during its COMMIT costs a second try and no truth.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +21,7 @@ from .judge import Decision
 from .transports.base import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery that was tried (or could not be: no outcome), and what was decided."""
 
     attempt_id: UUID

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from django.utils import timezone
+from msgspec import structs
 
 from events import ids
 from events.models import Event, EventType
@@ -53,4 +54,4 @@ class Maker:
         if isinstance(self._about, Event):
             return sample.of_event(self._about, is_ordered=False, subscription_id=pk)
         found = sample.of_sample(self._about, is_ordered=False, subscription_id=pk)
-        return replace(found, uid=ids.uuid7(), event_uid=ids.uuid7(), occurred_at=timezone.now())
+        return structs.replace(found, uid=ids.uuid7(), event_uid=ids.uuid7(), occurred_at=timezone.now())

@@ -1,7 +1,6 @@
 """Who would receive an event that was not published, and what: by the code that fans out and renders the real ones."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from email import message_from_string, policy
 from email.message import EmailMessage
@@ -10,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
 from django.utils import timezone
+from msgspec.structs import replace
 
 from events import catalog_cache
 from events.draft import Draft, prepare

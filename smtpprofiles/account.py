@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from .oauth import TokenGrant
 
 
@@ -85,8 +87,7 @@ class SendStatus(StrEnum):
     UNKNOWN = "unknown"  # lost after the text was begun: the server may have it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
+class SendResult(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one try, with everything support staff may want to see and no password."""
 
     status: SendStatus

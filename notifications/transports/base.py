@@ -1,9 +1,11 @@
 """What every transport takes and returns: frozen values, and no models."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+import msgspec
 
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read and kept
 # A receiver that asks for a longer pause is tried again after this one.
@@ -33,8 +35,7 @@ class Message:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one try went, as the attempt log keeps it; no secret is in any of it."""
 
     verdict: Verdict
@@ -65,7 +66,7 @@ class Outcome:
         told = {name: getattr(self, name) for name in _TEXTS}
         for secret in secrets:
             told = {name: text.replace(secret, MASK) for name, text in told.items()}
-        return replace(self, **told)
+        return msgspec.structs.replace(self, **told)
 
 
 MASK = "****"

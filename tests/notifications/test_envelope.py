@@ -1,11 +1,11 @@
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from notifications import envelope
 from notifications.destinations import Notification
