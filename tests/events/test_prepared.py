@@ -154,3 +154,29 @@ def test_a_prepared_statement_is_in_the_log_of_queries(thing: EventType) -> None
 
 def test_a_time_returned_is_in_utc(thing: EventType) -> None:
     assert publish("thing.happened", "{}", occurred_at=MOMENT).event.occurred_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 11, 23, 14, 28, 12, 436700, tzinfo=UTC),
+        datetime(2026, 11, 23, tzinfo=UTC),
+        datetime(99, 2, 1, 0, 0, 0, 1, tzinfo=UTC),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/St_Johns"])
+@pytest.mark.django_db
+def test_a_time_is_read_whatever_the_zone_of_the_session(moment, zone):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('TimeZone', %s, true)", [zone])
+
+    [(found,)] = prepared.run("SELECT %s::timestamptz", [moment.isoformat()])
+
+    assert (found, found.microsecond) == (moment, moment.microsecond)
+    assert zone != "UTC" or found.tzinfo is UTC
+
+
+@pytest.mark.django_db
+def test_a_time_that_python_has_not_is_the_drivers_error():
+    with pytest.raises(DataError):
+        prepared.run("SELECT %s::timestamptz", ["infinity"])
