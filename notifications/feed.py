@@ -6,8 +6,9 @@ A report names the delivery by the metadata that we gave the mail, or by our own
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -60,7 +61,7 @@ class Source:
 
 def take(source: Source, reports: list[Report]) -> int:
     """Keep the reports that are new, and act on them, each on its own; return how many there were."""
-    return sum(_take_one(source, report) for report in reports)
+    return sum(_take_one(source, _storable(report)) for report in reports)
 
 
 @transaction.atomic
@@ -82,7 +83,7 @@ def _take_one(source: Source, report: Report) -> bool:
             and (source.is_known or delivery is not None)
             and _is_permanent(report),
             "recipient": report.recipient[:320],
-            "detail": report.detail.replace("\0", "")[:2000],
+            "detail": report.detail[:2000],
             "message_id": report.message_id[:255],
             "occurred_at": report.occurred_at or timezone.now(),
         },
@@ -92,11 +93,21 @@ def _take_one(source: Source, report: Report) -> bool:
     return is_new
 
 
+def _storable(report: Report) -> Report:
+    """Return it with texts that PostgreSQL can keep: none holds a NUL, or half of a character."""
+    texts: dict[str, Any] = {
+        each.name: value.replace("\0", "").encode("utf-8", "replace").decode()
+        for each in fields(report)
+        if isinstance(value := getattr(report, each.name), str)
+    }
+    return replace(report, **texts)
+
+
 def _follow(row: DeliveryFeedback, source: Source, report: Report) -> None:
     """Let the delivery say what became of it, and mail a dead or annoyed address no more."""
     kind, delivery = Kind(row.kind), row.delivery
     if kind == Kind.UNSUBSCRIBED and delivery:
-        opt_out.leave(opt_out.Wish(delivery.subscription_id, delivery.recipient))
+        opt_out.leave(opt_out.Wish(delivery.subscription_id, row.recipient.lower()))
     reason = None
     if kind == Kind.COMPLAINED and (source.is_known or delivery):
         reason = Suppression.Reason.COMPLAINED

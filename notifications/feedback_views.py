@@ -129,13 +129,8 @@ def _report(event: Any) -> feed.Report | None:
         recipient=recipient,
         detail=" · ".join(said) or str(event.click_url or ""),
         cause=str(event.reject_reason or ""),
-        message_id=_text(event.message_id),
-        event_id=_text(event.event_id),
+        message_id=str(event.message_id or ""),
+        event_id=str(event.event_id or ""),
         occurred_at=event.timestamp,
         metadata=event.metadata or {},
     )
-
-
-def _text(value: object) -> str:
-    """Return what PostgreSQL can keep of it: no text may hold a NUL."""
-    return str(value or "").replace("\0", "")

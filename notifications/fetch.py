@@ -44,7 +44,7 @@ class Claimed(msgspec.Struct, frozen=True):
     occurred_at: datetime
     ordering_key: str
     data: str | None  # None where the body is rendered already
-    replay_id: int | None = None  # reopened by this replay
+    replay_id: int | None  # reopened by this replay
 
 
 _FETCH = prepared.compact("""

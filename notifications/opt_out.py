@@ -22,17 +22,12 @@ class Wish:
     """Who wants to leave what."""
 
     subscription_id: int
-    written: str  # the address as the mail had it: what waits for it does
-
-    @property
-    def address(self) -> str:
-        """The address, in the spelling that stands for all of them."""
-        return self.written.lower()
+    address: str
 
 
 def link(subscription_id: int, address: str) -> str:
     """Return the URL by which this recipient leaves; it never expires, since mails are kept for years."""
-    token = _signer(settings.SECRET_KEY).sign_object([subscription_id, address])
+    token = _signer(settings.SECRET_KEY).sign_object([subscription_id, address.lower()])
     return f"{settings.BASE_URL.rstrip('/')}{_path().replace(_TOKEN, token)}"
 
 
@@ -78,7 +73,7 @@ def leave(wish: Wish, *, is_one_click: bool = False) -> bool:
         address=wish.address,
         defaults={"is_one_click": is_one_click},
     )
-    withdraw(wish.written, why=REASON, subscription_id=wish.subscription_id)
+    withdraw(wish.address, why=REASON, subscription_id=wish.subscription_id)
     return True
 
 

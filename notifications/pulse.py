@@ -76,11 +76,11 @@ def is_at_work(address: str) -> bool:
 def _lives(pid: int) -> bool:
     """Whether there is such a process, and it is more than a zombie that a standing sentinel has not collected."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
+        status = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return False
     # The name before it may hold anything, brackets too: proc(5).
-    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+    return status.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def record(address: str) -> None:

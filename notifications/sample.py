@@ -88,6 +88,7 @@ def _claimed(
         occurred_at=occurred_at,
         ordering_key=ordering_key,
         data=data,
+        replay_id=None,
     )
 
 

@@ -100,7 +100,8 @@ class Threads:
 
         `stalled` threads wait for destinations that were fast until a moment ago.
         """
-        return max(self.size, int((MOST - 2 * self.size - stalled) * CAREFUL_SHARE))
+        left = MOST - 2 * self.size - stalled
+        return max(int(left * CAREFUL_SHARE), min(self.size, left + self.size), 1)
 
     def submit(self, run: Run) -> None:
         """Hand over a run."""

@@ -7,7 +7,8 @@
    is killed; orphaned, after three.
 4. A process whose parent was killed is killed by the kernel: whichever dies, nothing of the cluster works on alone.
 5. A cluster whose sentinel died ends with status 70; the stock one reports success.
-6. A worker killed at any point leaves no lock behind that its sentinel waits for (`task_timer`).
+6. A worker killed while it says that its task is done leaves no lock behind that its sentinel waits for
+   (`task_timer`).
 """
 
 import os

@@ -22,7 +22,7 @@ def items(lane, *numbers):
                 status="pending", subscription_id=1, recipient="", attempt_count=0, crash_count=0,
                 created_at=datetime.now(UTC), previous_uid=None, previous_sequence=None, body=None,
                 headers=None, query=None, event_uid=UUID(int=number), event_type="", event_label="",
-                event_source="", ordering_key="", occurred_at=datetime.now(UTC), data="{}",
+                event_source="", ordering_key="", occurred_at=datetime.now(UTC), data="{}", replay_id=None,
             ),
             message=Message(id=str(number), body="{}"),
             notification=notification,

@@ -168,6 +168,15 @@ def test_a_forged_bounce_is_kept_as_it_is_and_changes_nothing(sent, url):
         assert sent.public_id in rows[1].detail
 
 
+def test_a_recipient_that_no_text_can_hold_is_kept_without_what_it_cannot(sent, url):
+    forged = bounce(name="dlv_0000000000000000000000000").replace(
+        b"Final-Recipient: rfc822; reader@", b"Final-Recipient: rfc822; a+00b@"
+    )
+    assert b"a+00b@" in forged
+    assert post(url, forged)[0] == 200
+    assert "\0" not in DeliveryFeedback.objects.get().recipient
+
+
 def test_a_flood_of_forged_bounces_is_bounded(sent, url, monkeypatch):
     monkeypatch.setattr("notifications.take_bounce._MOST_UNKNOWN", 5)
     monkeypatch.setattr("notifications.take_bounce._MOST_OF_A_DELIVERY", 3)

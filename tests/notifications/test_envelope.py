@@ -22,7 +22,7 @@ def claimed():
         subscription_id=1, recipient="", attempt_count=0, crash_count=0, created_at=datetime.now(UTC),
         previous_uid=None, previous_sequence=None, body=None, headers=None, query=None, event_uid=UUID(int=2),
         event_type="invoice.posted", event_label="", event_source="posted", ordering_key="",
-        occurred_at=datetime(2026, 1, 31, 12, tzinfo=UTC), data='{"total": 19.90}',
+        occurred_at=datetime(2026, 1, 31, 12, tzinfo=UTC), data='{"total": 19.90}', replay_id=None,
     )  # fmt: skip
 
 

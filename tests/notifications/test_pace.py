@@ -72,13 +72,21 @@ def test_what_is_under_way_takes_its_room_and_never_more():
 
 def test_the_worker_counts_what_waits_and_what_is_not_known_to_be_fast():
     paces = Paces()
-    for number, (is_proven, is_stalled, runs) in enumerate(
-        [(True, False, 5), (True, True, 3), (False, False, 1), (False, True, 1)]
+    for number, (is_proven, is_slow, is_stalled, runs) in enumerate(
+        [
+            (True, False, False, 5),
+            (True, False, True, 3),
+            (True, True, False, 10),
+            (True, True, True, 20),
+            (False, False, False, 1),
+            (False, False, True, 1),
+        ]
     ):
         pace = paces.of((number, None))
-        pace.is_proven, pace.is_stalled, pace.under_way = is_proven, is_stalled, runs
+        pace.is_proven, pace.is_slow, pace.is_stalled = is_proven, is_slow, is_stalled
+        pace.under_way = runs
 
-    assert (paces.waiting(), paces.careful(), paces.stalled()) == (4, 2, 3)
+    assert (paces.waiting(), paces.careful(), paces.stalled()) == (24, 32, 3)
 
 
 @pytest.mark.parametrize(("destination", "is_patient"), [((1, None), False), ((None, 1), True)])

@@ -16,6 +16,7 @@ from notifications.clerk import Clerk
 from notifications.destinations import Sender
 from notifications.engine import Engine
 from notifications.fan_out import fan_out
+from notifications.holdings import Holdings
 from notifications.models import Channel, Circuit, Delivery
 from notifications.pace import Pace
 from notifications.runners import Registration
@@ -454,4 +455,23 @@ def deadlocks(first: int, last: int, job) -> list[Exception]:
 def test_first_contacts_find_threads_beside_many_that_were_fast_and_hang(threads):
     assert threads.careful_slots() == 148
     assert threads.careful_slots(stalled=180) == 40
-    assert threads.careful_slots(stalled=MOST) == 4, "as many as are kept for young sends"
+    assert threads.careful_slots(stalled=244) == 4, "as many as are kept for young sends"
+    assert threads.careful_slots(stalled=MOST) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("hang", "taken"), [(180, 2), (MOST, 1)])
+def test_first_contacts_get_a_share_of_what_those_leave_that_were_fast_and_hang(catalog, hang, taken):
+    WebhookSubscriptionFactory.create_batch(2)
+    publish_many([Draft(type="invoice.posted", data={"account": {"id": "1"}, "invoice": {"id": "1"}})])
+    fan_out()
+    holdings = Holdings("test", on_report=lambda: None)
+    try:
+        for number in range(hang):
+            hanging = holdings._paces.of((1_000_000 + number, None))
+            hanging.is_proven = hanging.is_stalled = True
+            hanging.under_way = 1
+        assert holdings.take() == taken
+    finally:
+        holdings.stop()
+        holdings.close()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -341,12 +342,11 @@ def test_a_worker_killed_while_it_notes_that_a_task_is_done_is_replaced_by_its_s
         wait(supervisor, lambda: Cluster.objects.filter(busy_pids__len=1).exists(), START)
         (busy,) = Cluster.objects.get().busy_pids
         # It holds its timer's lock as it takes itself off this row.
-        with other.cursor() as cursor:
+        with closing(other), other.cursor() as cursor:
             cursor.execute("BEGIN; SELECT FROM notifications_cluster FOR UPDATE")
             wait(supervisor, lambda: is_waiting("array_remove"), 30)
             os.kill(busy, signal.SIGKILL)
             cursor.execute("ROLLBACK")
-        other.close()
 
         async_task("time.sleep", 0, save=True, task_name="after", broker=Broker("default"))
         wait(supervisor, lambda: Success.objects.filter(name="after").exists(), 30)
