@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from project.embedded import BASE_DIR
+from tests import processes
 from tests.bench import judge, registry, report
 from tests.bench.judge import Case
 
@@ -111,3 +112,21 @@ def test_a_bench_ends_with_one_line_of_json_and_shows_its_progress_elsewhere():
     assert summary["baseline"] > 0
     assert summary["cases"][1]["ours"] == 1, "publish() is one statement"
     assert "[2/2]  publish, round 1 of 1" in found.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["documented", "tuned"])
+def test_the_naive_baseline_may_start(kind):
+    variables = processes.environment() | {
+        "DJANGO_SETTINGS_MODULE": "tests.bench.naive_settings",
+        "BENCH_NAIVE": kind,
+    }
+    checked = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=BASE_DIR,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
