@@ -8,6 +8,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+from notifications import nudge
+
 _ALIAS = "default"
 
 
@@ -19,6 +21,8 @@ def copied(name: str) -> Iterator[BaseDatabaseWrapper]:
     """
     original = connections[_ALIAS]
     original.close()
+    # The thread that announces what is published keeps a connection of its own for half a minute.
+    nudge.end()
     copy = original.copy(_ALIAS)
     copy.settings_dict["NAME"] = f"{original.settings_dict['NAME']}_{name}"
     with _maintenance(original) as cursor:
