@@ -1,6 +1,7 @@
 """What a bench reports, and one that really runs."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -18,14 +19,19 @@ def case(**given):
     return Case(**{"name": "a case", "unit": "deliveries/s", "target": 0.9} | given)
 
 
-def bench(*arguments):
+def manage(*arguments, **variables):
     return subprocess.run(
-        [sys.executable, "manage.py", "bench", *arguments],
+        [sys.executable, "manage.py", *arguments],
         cwd=BASE_DIR,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def bench(*arguments):
+    return manage("bench", *arguments)
 
 
 def test_the_ratio_is_the_median_of_the_ratios_of_each_round_and_not_the_ratio_of_the_medians():
@@ -117,16 +123,7 @@ def test_a_bench_ends_with_one_line_of_json_and_shows_its_progress_elsewhere():
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["documented", "tuned"])
 def test_the_naive_baseline_may_start(kind):
-    variables = processes.environment() | {
-        "DJANGO_SETTINGS_MODULE": "tests.bench.naive_settings",
-        "BENCH_NAIVE": kind,
-    }
-    checked = subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        cwd=BASE_DIR,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.bench.naive_settings", "BENCH_NAIVE": kind}
+    checked = manage("check", **processes.environment() | settings)
+
     assert checked.returncode == 0, checked.stderr
