@@ -2,9 +2,10 @@
 
 from .audit import AuditEntry
 from .authentication import EndpointHeader, RetiredSecret
+from .channel import Channel
 from .circuit import Circuit
 from .cluster import Cluster
-from .delivery import Channel, Delivery, Lane
+from .delivery import Delivery, Lane
 from .digest import Collected, Digest
 from .endpoint import Endpoint
 from .feedback import DeliveryFeedback, FeedbackAddress, OptOut, Suppression
