@@ -1,6 +1,5 @@
 """Writing the deliveries of a fanned-out batch: two or three statements, whatever its size."""
 
-from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
@@ -39,7 +38,6 @@ class Draft:
         return self.subscription_id, self.lane_key, self.recipient
 
 
-# A lane may still be on the channel of an earlier destination.
 _FIND = """
 SELECT endpoint_id, profile_id, shard, id FROM notifications_channel
 WHERE endpoint_id = ANY(%s::bigint[]) OR profile_id = ANY(%s::bigint[]) OR id IN (
@@ -50,25 +48,70 @@ ORDER BY id
 """
 _LOCK = f"{_FIND} FOR UPDATE"
 
-# Channels are woken after the rest is written: their workers wait for whoever has them locked.
-_WRITE = f"""
-WITH written AS (
-INSERT INTO notifications_delivery
-  (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
-   due_at, attempt_count, crash_count, last_error, settled_at)
-SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
-       CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
-       CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
-       CASE WHEN undeliverable <> '' THEN now() END
-FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
-  AS d(uid, event_id, subscription_id, recipient, undeliverable, channel_id, lane_id, sequence)
-RETURNING id
-), locked AS (
-  SELECT id FROM notifications_channel WHERE id = ANY(%s::bigint[]) AND (SELECT count(*) >= 0 FROM written)
-  ORDER BY id FOR UPDATE
+_DRAFTS = """
+unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[])
+  WITH ORDINALITY AS d(uid, event_id, subscription_id, recipient, undeliverable, channel_id, key, position)
+"""
+
+
+def _insert(rows: str) -> str:
+    return f"""
+written AS (
+  INSERT INTO notifications_delivery
+    (uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence, status, hold_cause,
+     due_at, attempt_count, crash_count, last_error, settled_at)
+  SELECT uid, event_id, subscription_id, recipient, channel_id, lane_id, sequence,
+         CASE WHEN undeliverable = '' THEN 'pending' ELSE 'suppressed' END, '',
+         CASE WHEN undeliverable = '' THEN now() END, 0, 0, undeliverable,
+         CASE WHEN undeliverable <> '' THEN now() END
+  FROM {rows} ORDER BY position
+  RETURNING channel_id
+)"""  # noqa: S608 - a constant of ours
+
+
+def _wake(channel_ids: str) -> str:
+    return channels.WAKE.replace("%s::bigint[]", f"ARRAY({channel_ids})")
+
+
+# Channels are locked after the rest is written: their workers wait for whoever has them locked.
+_IN_ANY_ORDER = prepared.compact(f"""
+WITH d AS MATERIALIZED (SELECT *, NULL::bigint AS lane_id, NULL::bigint AS sequence FROM {_DRAFTS}),
+{_insert("d")}, locked AS (
+  SELECT id FROM notifications_channel WHERE id IN (SELECT channel_id FROM written) ORDER BY id FOR UPDATE
 )
-{channels.WAKE.replace("%s::bigint[]", "ARRAY(SELECT id FROM locked)")}
-"""  # noqa: S608 - a constant of ours
+{_wake("SELECT id FROM locked")}
+""")  # noqa: S608 - constants of ours
+# Lanes are locked after their channels, as by everybody; in one statement, as workers wait meanwhile.
+_IN_ORDER = prepared.compact(f"""
+WITH d AS MATERIALIZED (
+  SELECT *, row_number() OVER (lane ORDER BY position) AS nth, count(*) OVER lane AS of_lane
+  FROM {_DRAFTS} WINDOW lane AS (PARTITION BY subscription_id, key, recipient)
+), locked AS MATERIALIZED (
+  -- A lane may still be on the channel of an earlier destination.
+  SELECT c.id FROM notifications_channel c WHERE c.id IN (SELECT channel_id FROM d) OR c.id IN (
+    SELECT l.channel_id FROM d JOIN notifications_lane l USING (subscription_id, key, recipient) WHERE d.nth = 1)
+  ORDER BY c.id FOR UPDATE
+), lanes AS (
+  -- An idle lane goes to where its first new delivery does; what waits in any other keeps its order.
+  INSERT INTO notifications_lane AS l (subscription_id, key, recipient, channel_id, tail, next_sequence, due_at)
+  SELECT subscription_id, key, recipient, channel_id, of_lane, 1, now()
+  FROM d WHERE key IS NOT NULL AND nth = 1 AND (SELECT count(*) >= 0 FROM locked)
+  ORDER BY subscription_id, key, recipient
+  ON CONFLICT (subscription_id, key, recipient) DO UPDATE SET tail = l.tail + EXCLUDED.tail,
+    due_at = CASE WHEN l.next_sequence > l.tail THEN now() ELSE l.due_at END,
+    channel_id = CASE WHEN l.next_sequence > l.tail THEN EXCLUDED.channel_id ELSE l.channel_id END
+  RETURNING l.id, l.subscription_id, l.key, l.recipient, l.tail, l.channel_id
+), numbered AS MATERIALIZED (
+  SELECT d.uid, d.event_id, d.subscription_id, d.recipient, d.undeliverable, d.position, lanes.id AS lane_id,
+    lanes.tail - d.of_lane + d.nth AS sequence,
+    -- A mail keeps to its own profile: the lane comes to it in its turn (lanes.move).
+    CASE WHEN d.recipient = '' THEN COALESCE(lanes.channel_id, d.channel_id) ELSE d.channel_id END AS channel_id
+  -- All of it, though none of the lanes is without: the only join that no plan does row by row.
+  FROM d FULL JOIN lanes USING (subscription_id, key, recipient)
+),
+{_insert("numbered")}
+{_wake("SELECT channel_id FROM written UNION SELECT channel_id FROM lanes")}
+""")  # noqa: S608 - constants of ours
 
 
 def write(drafts: list[Draft], *, locks_more: bool) -> None:
@@ -77,43 +120,30 @@ def write(drafts: list[Draft], *, locks_more: bool) -> None:
     `locks_more`: this transaction goes on to lock what everybody locks after channels.
     """
     lanes = [draft.lane for draft in drafts]
+    # By lane, else spread by event.
     shards = {lane: channels.shard_of(repr(lane)) for lane in set(lanes) if lane}
-    known = sorted(shards)
-    # Before anything is locked, as others wait for that.
-    known_columns = [
-        array(uuid7s(len(drafts))),
-        array(draft.event_id for draft in drafts),
-        array(draft.subscription_id for draft in drafts),
-        array(draft.recipient for draft in drafts),
-        array(draft.undeliverable for draft in drafts),
+    channel_ids = _find(
+        {draft.destination for draft in drafts if not draft.undeliverable},
+        sorted(shards) if locks_more else (),
+        locks=locks_more,
+    )
+    placed = [
+        None
+        if draft.undeliverable
+        else channel_ids[draft.destination][shards[lane] if lane else channels.shard_of(str(draft.event_id))]
+        for draft, lane in zip(drafts, lanes, strict=True)
     ]
-    destinations = {draft.destination for draft in drafts if not draft.undeliverable}
-    channel_ids = _find(destinations, known, locks=locks_more or bool(known))
-    placed: list[int | None] = []
-    for draft, lane in zip(drafts, lanes, strict=True):
-        if draft.undeliverable:
-            placed.append(None)
-            continue
-        # By lane, else spread by event.
-        shard = shards[lane] if lane else channels.shard_of(str(draft.event_id))
-        placed.append(channel_ids[draft.destination][shard])
-    numbers: list[int | None] = [None] * len(drafts)
-    lane_ids = list(numbers)
-    woken = set(placed)
-    if known:
-        heads = _number(lanes, placed)
-        for position, lane in enumerate(lanes):
-            if lane:
-                head = heads[lane]
-                head.last += 1
-                lane_ids[position], numbers[position] = head.id, head.last
-                # A mail keeps to its own profile: the lane comes to it in its turn (lanes.move).
-                if drafts[position].endpoint_id:
-                    placed[position] = head.channel_id
-                woken.add(head.channel_id)
     prepared.run(
-        _WRITE,
-        [*known_columns, array(placed), array(lane_ids), array(numbers), array(woken - {None})],
+        _IN_ORDER if shards else _IN_ANY_ORDER,
+        [
+            array(uuid7s(len(drafts))),
+            array(draft.event_id for draft in drafts),
+            array(draft.subscription_id for draft in drafts),
+            array(draft.recipient for draft in drafts),
+            array(draft.undeliverable for draft in drafts),
+            array(placed),
+            array(lane[1] if lane else None for lane in lanes),
+        ],
     )
 
 
@@ -122,7 +152,7 @@ def _find(
 ) -> dict[Destination, dict[int, int]]:
     """Find the channels of these destinations and lanes; return the ids by destination and shard.
 
-    Missing ones are made. Lanes are locked after their channels, and those in the order of their ids, by every writer.
+    Missing ones are made. Everybody who locks channels does it in the order of their ids.
     """
     statement = _LOCK if locks else _FIND
     endpoint_ids = [endpoint for endpoint, _ in wanted if endpoint]
@@ -144,45 +174,3 @@ def _find(
         channels.ensure(endpoint_ids=endpoint_ids, profile_ids=profile_ids)
         channel_ids = find()
     return channel_ids
-
-
-@dataclass(slots=True)
-class _Head:
-    """A lane whose tail was moved: the number given last, and its channel."""
-
-    id: int
-    last: int
-    channel_id: int
-
-
-def _number(lanes: list[Lane | None], placed: list[int | None]) -> dict[Lane, _Head]:
-    """Move the tail of every lane in the batch; return each with the number before its first new one.
-
-    A lane moves to another channel only while it is idle: what waits in it keeps its order.
-    """
-    counts = Counter(lane for lane in lanes if lane)
-    # An idle lane goes to where its first new delivery does.
-    lane_channels = dict(zip(reversed(lanes), reversed(placed), strict=True))
-    ordered = sorted(counts)
-    rows = prepared.run(
-        """INSERT INTO notifications_lane AS l
-             (subscription_id, key, recipient, channel_id, tail, next_sequence, due_at)
-           SELECT subscription_id, key, recipient, channel_id, n, 1, now()
-           FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[])
-             AS x(subscription_id, key, recipient, channel_id, n)
-           ON CONFLICT (subscription_id, key, recipient) DO UPDATE SET tail = l.tail + EXCLUDED.tail,
-             due_at = CASE WHEN l.next_sequence > l.tail THEN now() ELSE l.due_at END,
-             channel_id = CASE WHEN l.next_sequence > l.tail THEN EXCLUDED.channel_id ELSE l.channel_id END
-           RETURNING l.subscription_id, l.key, l.recipient, l.id, l.tail, l.channel_id""",
-        [
-            *(array(lane[part] for lane in ordered) for part in range(3)),
-            array(lane_channels[lane] for lane in ordered),
-            array(counts[lane] for lane in ordered),
-        ],
-    )
-    return {
-        (subscription_id, key, recipient): _Head(
-            lane_id, tail - counts[subscription_id, key, recipient], channel_id
-        )
-        for subscription_id, key, recipient, lane_id, tail, channel_id in rows
-    }

@@ -38,7 +38,7 @@ FROM (SELECT DISTINCT lane_id FROM notifications_delivery WHERE id = ANY(%s::big
   LATERAL (
     SELECT d.channel_id FROM notifications_delivery d JOIN notifications_lane o ON o.id = d.lane_id
     WHERE d.lane_id = x.lane_id AND d.sequence >= o.next_sequence
-      AND d.status IN ('pending', 'retrying', 'held')
+      AND (d.due_at IS NOT NULL OR d.status = 'held')
     ORDER BY d.sequence LIMIT 1) h
 WHERE l.id = x.lane_id AND l.channel_id <> h.channel_id AND NOT EXISTS (
   SELECT FROM notifications_channel c JOIN notifications_delivery f ON f.id = ANY(c.in_flight)

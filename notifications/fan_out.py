@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 from django.db import connection, transaction
+from psycopg.errors import ForeignKeyViolation
 
 from events import prepared
 from events.away import is_away
@@ -25,11 +26,13 @@ from .collect import collect
 from .excluded import exclude
 from .match import Fact, Limit, Plan, recipients, wants
 from .selection import Profiles
+from .waiting import CHANNEL, DELIVERIES
 
 log = structlog.get_logger(__name__)
 
 LOCK = 0x62656C6C77657468  # "bellweth", the one advisory lock of the sequencer
-BATCH = 1000
+BATCH = 2000
+MANY = 50  # events, of which other workers hear
 
 
 # The inbox is read first, by its own indexes: events are millions, and what waits of them is little.
@@ -48,7 +51,16 @@ LEFT JOIN (SELECT event_type_id, string_agg(queue_id::text, ' ') AS queues
            FROM events_route GROUP BY event_type_id) r ON r.event_type_id = t.id
 ORDER BY e.id
 """
+# Other workers hear of it with the commit, where there may be enough for them, too.
+_LEAVE = """
+WITH gone AS (DELETE FROM events_inboxentry WHERE event_id = ANY(%s::bigint[]) RETURNING event_id)
+SELECT pg_notify(%s::text, %s::text) WHERE (SELECT count(*) FROM gone) >= %s::bigint
+"""
 Row = tuple[int, int, str, str, int | None, str | None]
+
+
+class _Outdated(Exception):  # noqa: N818 - named for the fact
+    """A subscription was deleted since it was read: no fault of any event."""
 
 
 def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
@@ -57,6 +69,14 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
     Unless it `waits`, None while another worker is at it. An event that makes fan-out raise is
     quarantined, alone; the others go on.
     """
+    try:
+        return _fan_out(limit, waits=waits, is_second=False)
+    except _Outdated as error:
+        log.info("fan-out looks again", error=str(error))
+    return _fan_out(limit, waits=waits, is_second=True)
+
+
+def _fan_out(limit: int, *, waits: bool, is_second: bool) -> int | None:
     with transaction.atomic(), connection.cursor() as cursor:
         if waits:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -71,8 +91,8 @@ def fan_out(*, limit: int = BATCH, waits: bool = True) -> int | None:
         batch = _Batch.read(rows)
         # Before channels are locked, for which workers wait; but a digest that has to wait stays.
         event_ids = array(row[0] for row in rows if row[0] not in batch.closings)
-        prepared.run("DELETE FROM events_inboxentry WHERE event_id = ANY(%s::bigint[])", [event_ids])
-        _write(batch, batch.facts)
+        prepared.run(_LEAVE, [event_ids, CHANNEL, DELIVERIES, str(MANY)])
+        _write(batch, batch.facts, is_second=is_second)
         if batch.closings:
             cursor.execute(
                 """DELETE FROM events_inboxentry
@@ -191,7 +211,7 @@ def _undeliverable(plan: Plan, address: str, profile_id: int | None) -> str:
     return "" if profile_id else "No SMTP profile: make one the default, or name one in the subscription."
 
 
-def _write(batch: _Batch, facts: list[Fact]) -> None:
+def _write(batch: _Batch, facts: list[Fact], *, is_second: bool) -> None:
     """Write the deliveries of these events; on a fault, halve until the guilty event stands alone."""
     try:
         with transaction.atomic():
@@ -205,12 +225,14 @@ def _write(batch: _Batch, facts: list[Fact]) -> None:
     except Exception as error:
         if is_away(error):
             raise  # the database's trouble, not an event's: everything stays in the inbox
+        if isinstance(error.__cause__, ForeignKeyViolation) and not is_second:
+            raise _Outdated(str(error)) from error
         if len(facts) == 1:
             _quarantine(facts[0], error)
             return
         middle = len(facts) // 2
-        _write(batch, facts[:middle])
-        _write(batch, facts[middle:])
+        _write(batch, facts[:middle], is_second=is_second)
+        _write(batch, facts[middle:], is_second=is_second)
 
 
 def _quarantine(fact: Fact, error: Exception) -> None:

@@ -94,7 +94,8 @@ WITH held AS MATERIALIZED (
         OVER (ORDER BY d.sequence) AS here,
       bool_and(d.status <> 'held' AND d.crash_count < 2) OVER (ORDER BY d.sequence) AS may_go
     FROM notifications_delivery d
-    WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held')
+    -- Waiting or held, said so that no plan walks the index of statuses, with all that waits, for each lane.
+    WHERE d.lane_id = l.id AND d.sequence >= l.next_sequence AND (d.due_at IS NOT NULL OR d.status = 'held')
     ORDER BY d.sequence LIMIT LEAST(l.most, held.room * held.depth - l.before)) d ON d.here OR d.is_first
   WHERE NOT (held.is_paused OR held.has_to_wait) AND l.before < held.room * held.depth
 ), suspect AS MATERIALIZED (

@@ -37,7 +37,7 @@ UPDATE notifications_lane l SET
   due_at = CASE WHEN h.status <> 'held' THEN now() END
 FROM notifications_lane o LEFT JOIN LATERAL (
   SELECT d.id, d.sequence, d.status FROM notifications_delivery d
-  WHERE d.lane_id = o.id AND d.sequence >= o.next_sequence AND d.status IN ('pending', 'retrying', 'held')
+  WHERE d.lane_id = o.id AND d.sequence >= o.next_sequence AND (d.due_at IS NOT NULL OR d.status = 'held')
   ORDER BY d.sequence LIMIT 1) h ON true
 WHERE l.id = o.id AND o.id = ANY(%s)
 """

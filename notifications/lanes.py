@@ -21,7 +21,7 @@ def clear(empty: Mapping[int, int]) -> None:
                FROM unnest(%s::bigint[], %s::bigint[]) x(id, tail)
                WHERE l.id = x.id AND l.tail = x.tail
                  AND NOT EXISTS (SELECT FROM notifications_delivery d WHERE d.lane_id = l.id
-                   AND d.sequence >= l.next_sequence AND d.status IN ('pending', 'retrying', 'held'))""",
+                   AND d.sequence >= l.next_sequence AND (d.due_at IS NOT NULL OR d.status = 'held'))""",
             [list(empty), list(empty.values())],
         )
 

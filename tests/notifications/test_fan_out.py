@@ -5,6 +5,7 @@ import threading
 import time
 from uuid import RFC_4122, UUID
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -12,9 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from events import ids
 from events.models import Event, InboxEntry
 from events.prepared import array
-from events.publish import publish
-from notifications.fan_out import fan_out
+from events.publish import Draft, publish, publish_many
+from notifications.fan_out import MANY, fan_out
 from notifications.models import Delivery, Lane
+from notifications.waiting import CHANNEL, DELIVERIES
 from tests.factories import WebhookSubscriptionFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -128,3 +130,17 @@ def test_ids_made_together_are_version_7_and_all_different():
     assert {uid.variant for uid in made} == {RFC_4122}
     assert all(before <= uid.int >> 80 <= after for uid in made)
     assert {text[16] for text in ids.uuid7s(500)} == set("89ab")
+
+
+@pytest.mark.parametrize(("count", "heard"), [(MANY - 1, []), (MANY, [DELIVERIES])])
+def test_other_workers_hear_of_many_new_deliveries_and_only_once_they_are_committed(catalog, count, heard):
+    WebhookSubscriptionFactory()
+    sample = catalog["invoice.posted"].sample
+    publish_many([Draft(type="invoice.posted", data=sample) for _ in range(count)])
+    parameters = connection.get_connection_params() | {"cursor_factory": None}
+    with psycopg.connect(**parameters, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        with transaction.atomic():
+            assert fan_out() == count
+            assert list(other.notifies(timeout=0.1)) == []
+        assert [notice.payload for notice in other.notifies(timeout=0.5)] == heard
