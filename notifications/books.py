@@ -25,6 +25,7 @@ from .transports.base import Verdict
 FLUSH_SIZE = 128  # results
 FLUSH_AFTER = 0.05  # seconds
 RENEW_EVERY = 5.0  # seconds
+LOOK_AFTER = 0.1  # seconds, after which a run that ended in any order has its channel looked at again
 LONGEST_FINISH = 0.5  # seconds for what digests carry, while nothing else is settled
 
 
@@ -238,10 +239,15 @@ class Books:
 
     def _tidy(self, results: list[Result], untried: list[Claimed], ended: list[Run]) -> None:
         self.settled += sum(1 for result in results if result.outcome)
+        now = time.monotonic()
         for run in ended:
-            run.lease.may_have_work = True
+            # In any order all that was due was found, or it is known that there is more. What was made since, many
+            # at once, is announced; and no wake-up is missed as a channel is given back.
+            run.lease.may_have_work |= (
+                any(item.claimed.lane_id for item in run.items) or now - run.lease.served_at > LOOK_AFTER
+            )
             # One at a time, and another worker waits for its turn.
-            run.lease.is_paused |= run.lease.has_rival and time.monotonic() > run.lease.since + TURN
+            run.lease.is_paused |= run.lease.has_rival and now > run.lease.since + TURN
         for result in results:
             # Accepted, it makes nothing due: what comes after it in its lane is looked for when the run ends.
             self._let_go(result.claimed, makes_work=result.decision.status != "delivered")

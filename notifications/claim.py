@@ -62,6 +62,7 @@ class Lease:
     wake: int = -1
     is_lost: bool = False
     is_paused: bool = False  # by an administrator or by a fault of its own, or it rests
+    is_given: bool = False  # to another worker, as soon as nothing of it is under way
     may_have_work: bool = True
     has_suspects: bool = False  # two workers in a row died on some of it
     served_at: float = 0.0  # monotonic seconds
@@ -70,7 +71,7 @@ class Lease:
     @property
     def is_over(self) -> bool:
         """Whether nothing more may be sent under it."""
-        return self.is_lost or self.is_paused
+        return self.is_lost or self.is_paused or self.is_given
 
     @property
     def destination(self) -> tuple[int | None, int | None]:

@@ -14,19 +14,22 @@ from .claim import Lease
 from .clerk import Clerk
 from .destinations import Directory, Sender
 from .fetch import Claimed
+from .nudge import tell
 from .pace import Paces
 from .prepare import prepare
 from .rooms import find_room
 from .sending import Run, Threads
 from .share_out import share_out
+from .waiting import DELIVERIES, HUNGRY
 
-CHANNELS_AT_ONCE = 8  # leased in one go, so that several workers share what is due
+CHANNELS_AT_ONCE = 16  # leased in one go, so that several workers share what is due
 CHANNELS_HELD = 64  # besides those that wait for an answer
 LEASE_EVERY = 0.05  # seconds
 LEASE_SELDOM = 0.5  # seconds; after a look that found none
 LEASE_SATED = 0.2  # seconds; while all its threads have work
 RUNS_A_THREAD = 8  # runs handed out for each thread, so that none waits for the database
 RUNS_AT_LEAST = 64
+ASK_EVERY = 0.25  # seconds; while others may have work and there is none to lease
 
 
 class Holdings:
@@ -45,6 +48,7 @@ class Holdings:
         self._leased_at = 0.0  # monotonic seconds; the last look for channels
         self._lease_at = 0.0  # the next one
         self._sated_until = 0.0
+        self._asked_at = 0.0
 
     @property
     def settled(self) -> int:
@@ -67,6 +71,31 @@ class Holdings:
             self._lease_at = 0.0
         for lease in self.leases.values():
             lease.may_have_work = True
+
+    def ask(self) -> None:
+        """Ask the others for some of their channels, as there is none to lease; not too often."""
+        if time.monotonic() - self._asked_at > ASK_EVERY:
+            self._asked_at = time.monotonic()
+            tell(HUNGRY)
+
+    def share(self) -> None:
+        """Give half of the channels that are served here to a worker that has none, if there is enough to do.
+
+        Else whoever came first would keep all of them until nothing waits, beside workers with nothing to do.
+        """
+        self._asked_at = time.monotonic()  # who is hungry, too, hears of what is given now
+        if self._busy < self._threads.size or any(lease.is_given for lease in self.leases.values()):
+            return
+        serving = [
+            lease
+            for lease in self.leases.values()
+            if not (
+                lease.is_over or lease.is_single or lease.probes or self._paces.of(lease.destination).waiting
+            )
+        ]
+        for lease in serving[: len(serving) // 2]:
+            lease.is_given = True
+            self._lease_at = time.monotonic() + LEASE_SATED  # the other is to find them first
 
     def collect(self) -> None:
         """Take in what the threads report; with nothing under way, settle it at once."""
@@ -207,6 +236,8 @@ class Holdings:
             claim.release(done)
             if stopped := {lease.profile_id for lease in done if lease.profile_id and lease.is_paused}:
                 divert.divert(stopped)  # what was under way until now, too
+            if any(lease.is_given for lease in done):
+                tell(DELIVERIES)
         for lease in done:
             del self.leases[lease.channel_id]
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django_q.tasks import async_task
 
 from .runners import ALIVE
-from .waiting import CHANNEL
+from .waiting import CHANNEL, EVENTS
 
 log = structlog.get_logger(__name__)
 
@@ -106,10 +106,10 @@ def _announce() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"""SELECT pg_notify(%s, ''),
+                f"""SELECT pg_notify(%s, %s),
                       EXISTS (SELECT FROM notifications_runner WHERE seen_at > clock_timestamp() - {ALIVE})
                       OR EXISTS (SELECT FROM django_q_ormq WHERE key = %s AND lock < clock_timestamp())""",  # noqa: S608
-                [CHANNEL, DELIVERY],
+                [CHANNEL, EVENTS, DELIVERY],
             )
             row = cursor.fetchone()
         if row and not row[1]:
@@ -118,6 +118,12 @@ def _announce() -> None:
         log.warning("wake-up not sent; the schedule will find the work", error=str(error))
         if not connection.in_atomic_block:
             connection.close()
+
+
+def tell(what: str) -> None:
+    """Announce something else to all workers, with the transaction that is open."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, what])
 
 
 def start_drain(queue: str = DELIVERY) -> None:

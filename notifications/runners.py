@@ -10,7 +10,7 @@ from django.db import connection
 
 from events.ids import uuid7
 
-from .waiting import CHANNEL
+from .waiting import CHANNEL, STOP
 
 BEAT_EVERY = 2.0  # seconds
 # Longer silent than this, and it counts as gone.
@@ -86,6 +86,6 @@ def ask_to_stop(cluster: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """WITH asked AS (UPDATE notifications_runner SET is_stopping = true WHERE cluster = %s)
-               SELECT pg_notify(%s, 'stop')""",
-            [cluster, CHANNEL],
+               SELECT pg_notify(%s, %s)""",
+            [cluster, CHANNEL, STOP],
         )

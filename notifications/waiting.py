@@ -12,6 +12,12 @@ from django.db import connection
 log = structlog.get_logger(__name__)
 
 CHANNEL = "bellwether_work"
+# What is announced on it; a worker that does not know a word looks for new events.
+EVENTS = ""  # events were committed
+DELIVERIES = "deliveries"  # many were made, or channels were given back for others to lease
+HUNGRY = "hungry"  # a worker finds no channel to lease
+STOP = "stop"  # some worker is asked to end
+FOR_OTHERS = {DELIVERIES, HUNGRY}  # nothing to a worker that said it itself
 TRY_EVERY = 1.0  # seconds between tries to listen
 CONNECT_SECONDS = 5  # the loop stands still while it connects; OPTIONS may say another number
 # Of the connection's parameters, what is Django's own; all others are libpq's, sslmode among them.
@@ -74,27 +80,29 @@ class Waiter:
         except BlockingIOError:
             return  # it is awake already
 
-    def wait(self, seconds: float) -> bool:
-        """Wait at most `seconds`; return whether new events were announced."""
+    def wait(self, seconds: float) -> set[str]:
+        """Wait at most `seconds`; return what was announced."""
         announced = False
         for key, _ in self._selector.select(max(0.0, seconds)):
             if key.fileobj is self._reader:
                 self._reader.recv(4096)
             else:
                 announced = True
-        return self._announcements() if announced else False
+        return self._announcements() if announced else set()
 
-    def _announcements(self) -> bool:
+    def _announcements(self) -> set[str]:
         if self._listener is None:
-            return False
+            return set()
         try:
-            payloads = [notice.payload for notice in self._listener.notifies(timeout=0)]
+            notices = list(self._listener.notifies(timeout=0))
         except psycopg.OperationalError as error:
             log.warning("listening connection lost", error=str(error))
             self._forget()
-            return True
-        self.heard_stop = self.heard_stop or "stop" in payloads
-        return bool(payloads)
+            return {EVENTS}
+        ours = connection.connection.info.backend_pid if connection.connection else 0
+        heard = {each.payload for each in notices if each.pid != ours or each.payload not in FOR_OTHERS}
+        self.heard_stop = self.heard_stop or STOP in heard
+        return heard
 
     def _forget(self) -> None:
         if self._listener is None:

@@ -315,6 +315,34 @@ def test_a_worker_whose_threads_all_have_work_goes_on_to_look_for_other_destinat
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_a_worker_that_has_enough_to_do_gives_half_of_its_channels_to_one_that_has_nothing(
+    catalog, https_receiver, settings, is_ordered
+):
+    settings.DELIVERY_THREADS = 2
+    WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=is_ordered))
+    sample = catalog["invoice.posted"].sample
+    publish_many(
+        [Draft(type="invoice.posted", data=sample, ordering_key=str(number)) for number in range(400)]
+    )
+    fan_out()
+    https_receiver.script = Gauge(seconds=0.05)
+
+    def owners() -> set[str]:
+        return set(Channel.objects.exclude(owner="").values_list("owner", flat=True))
+
+    with working():
+        assert until(lambda: https_receiver.count > 20)
+        assert (len(owners()), Channel.objects.exclude(owner="").count()) == (1, 2)
+        with working():
+            assert until(lambda: len(owners()) == 2)
+            assert Delivery.objects.filter(status="pending").count() > 100
+            assert until(lambda: not Delivery.objects.exclude(status="delivered").exists(), 60)
+
+    assert https_receiver.count == 400
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_was_taken_of_a_lane_is_not_taken_again_before_it_is_settled(catalog):
     WebhookSubscriptionFactory(queue=QueueFactory(is_ordered=True))
     publish(catalog, 5)

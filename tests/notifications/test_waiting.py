@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.db import connection
 
 from notifications import waiting
-from notifications.waiting import CHANNEL, Waiter
+from notifications.waiting import CHANNEL, DELIVERIES, EVENTS, HUNGRY, STOP, Waiter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,8 +44,18 @@ def test_an_announcement_ends_the_wait(waiter: Waiter) -> None:
     waiter.listen()
     assert waiter.is_listening
     notify()
-    assert waiter.wait(5) is True
-    assert waiter.wait(0) is False
+    assert waiter.wait(5) == {EVENTS}
+    assert waiter.wait(0) == set()
+
+
+def test_what_a_worker_says_to_the_others_it_does_not_hear_itself(waiter: Waiter) -> None:
+    waiter.listen()
+    for payload in (DELIVERIES, HUNGRY, EVENTS):
+        notify(payload)
+    assert waiter.wait(5) == {EVENTS}
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other:
+        other.execute("SELECT pg_notify(%s, %s)", [CHANNEL, HUNGRY])
+    assert waiter.wait(5) == {HUNGRY}
 
 
 def test_listening_has_the_options_of_the_database_url(waiter: Waiter, options: dict[str, object]) -> None:
@@ -68,7 +79,7 @@ def test_what_cannot_listen_says_so_once_and_tries_again_each_second(
     options |= wrong
     waiter.listen()
     assert not waiter.is_listening
-    assert waiter.wait(0.01) is False
+    assert waiter.wait(0.01) == set()
     for name in wrong:
         del options[name]
     waiter.listen()
@@ -83,7 +94,7 @@ def test_what_cannot_listen_says_so_once_and_tries_again_each_second(
     waiter.listen()
     assert waiter.is_listening
     notify()
-    assert waiter.wait(5) is True
+    assert waiter.wait(5) == {EVENTS}
 
 
 def test_a_listener_that_the_server_ended_is_replaced(
@@ -100,6 +111,6 @@ def test_a_listener_that_the_server_ended_is_replaced(
     waiter.listen()
     [other] = listeners()
     assert other != pid
-    notify("stop")
-    assert waiter.wait(5) is True
+    notify(STOP)
+    assert waiter.wait(5) == {STOP}
     assert waiter.heard_stop
